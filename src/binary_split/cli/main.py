@@ -1,0 +1,58 @@
+"""The program ``binary-split``: its commands, and how an error becomes an exit code."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from binary_split import __version__
+from binary_split.cli.lazy import LazyGroup
+from binary_split.cli.output import report_error
+from binary_split.errors import BinarySplitError
+
+_INTERRUPTED = 130
+_BROKEN_PIPE = 141
+
+_COMMANDS = {
+    "seal": ("binary_split.cli.seal", "seal", "Seal a release's images into one archive."),
+    "unlock": ("binary_split.cli.unlock", "unlock", "Fetch the fragment, load the images, prove them."),
+    "check": ("binary_split.cli.check", "check", "Say whether all images of a release are there."),
+    "decrypt": ("binary_split.cli.decrypt", "decrypt", "Decrypt an archive to a plain image tar."),
+    "inspect": ("binary_split.cli.inspect", "inspect", "Show what an archive is and holds."),
+    "key": ("binary_split.cli.keys", "key", "Make, import and list the key service's fragments."),
+    "token": ("binary_split.cli.tokens", "token", "Issue, revoke and list the key service's tokens."),
+    "keyservice": ("binary_split.cli.keyservice", "keyservice", "Set up and run the key service."),
+}
+
+
+@click.group(
+    cls=LazyGroup,
+    lazy=_COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="binary-split")
+def cli() -> None:
+    """Ship proprietary container images to machines you do not own.
+
+    A vendor seals a release into one archive; a machine fetches a few secret bytes from the
+    vendor's key service, unlocks the archive and proves that every image is there.
+    """
+
+
+def main() -> None:
+    """Run the command line; the exit code is the error's own (docs/exit-codes.md)."""
+    try:
+        status = cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    except BinarySplitError as error:
+        report_error(error)
+        status = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted", err=True)
+        status = _INTERRUPTED
+    except BrokenPipeError:
+        status = _BROKEN_PIPE
+    sys.exit(status if isinstance(status, int) else 0)

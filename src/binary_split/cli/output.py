@@ -1,0 +1,50 @@
+"""The one place that writes to the terminal: data on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from binary_split.errors import BinarySplitError
+
+
+def emit(text: str) -> None:
+    """Write a line of data, what a pipe wants, to stdout."""
+    click.echo(text)
+
+
+def emit_json(document: Mapping[str, Any] | list[Any]) -> None:
+    """Write one JSON document to stdout, one line where stdout is no terminal."""
+    click.echo(json.dumps(document, indent=2 if sys.stdout.isatty() else None, ensure_ascii=False))
+
+
+def say(text: str) -> None:
+    """Tell the person something, on stderr."""
+    click.echo(text, err=True)
+
+
+def warn(text: str) -> None:
+    """Tell the person something that must not be overlooked."""
+    click.echo(click.style("warning: ", fg="yellow", bold=True) + text, err=True)
+
+
+def describe_error(error: BinarySplitError) -> dict[str, Any]:
+    """Return an error as a JSON-ready mapping: code, message, hint, exit code, retryable."""
+    return {
+        "code": error.code,
+        "message": str(error),
+        "hint": error.hint,
+        "exit_code": error.exit_code,
+        "retryable": error.retryable,
+    }
+
+
+def report_error(error: BinarySplitError) -> None:
+    """Write an error and its hint to stderr."""
+    click.echo(click.style("error: ", fg="red", bold=True) + str(error), err=True)
+    if error.hint:
+        click.echo(click.style("hint: ", fg="cyan") + error.hint, err=True)

@@ -1,0 +1,152 @@
+"""Limits and settings: the only reader of the environment and of TOML files."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from binary_split.errors import ConfigError
+from binary_split.model import Digest, ImageRef
+
+API_SERVICES: list[str] = [
+    "azaion/annotations",
+    "azaion/flights",
+    "azaion/detections",
+    "azaion/gps-denied-onboard",
+    "azaion/gps-denied-desktop",
+    "azaion/autopilot",
+    "azaion/ai-training",
+]
+"""The images of a release when none are named."""
+
+KIB = 1024
+MIB = 1024 * KIB
+GIB = 1024 * MIB
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Every bound on foreign bytes and on waiting, each with its unit."""
+
+    fragment_bytes: int = 64 * KIB
+    token_bytes: int = 8 * KIB
+
+    # One fetch of a fragment, all its tries and waits together.
+    fetch_deadline_s: float = 60.0
+    connect_timeout_s: float = 10.0
+    read_timeout_s: float = 20.0
+    fetch_attempts: int = 4
+    backoff_first_s: float = 0.5
+    retry_after_cap_s: float = 20.0
+
+    # Streams: small enough for the cache, large enough to amortise a call.
+    chunk_bytes: int = 512 * KIB
+
+    # Image archives.
+    manifest_bytes: int = 4 * MIB
+    image_config_bytes: int = 4 * MIB
+    tar_members: int = 100_000
+    tar_name_bytes: int = 4 * KIB
+    tar_pax_bytes: int = 64 * KIB
+    layer_bytes: int = 256 * GIB
+
+    # Engines.
+    engine_ask_timeout_s: float = 60.0
+    engine_connect_timeout_s: float = 10.0
+    engine_error_bytes: int = 8 * KIB
+    engine_error_lines: int = 10
+
+
+LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the environment and the configuration file say; options of a command come before both.
+
+    Attributes:
+        token: bearer token from ``BINARY_SPLIT_TOKEN``; never shown.
+    """
+
+    key_service: str | None = None
+    token: str | None = field(default=None, repr=False)
+    token_file: Path | None = None
+    ca_file: Path | None = None
+    engine: str | None = None
+    image_ids: Mapping[ImageRef, Digest] = field(default_factory=dict)
+    insecure_http: bool = False
+
+
+_TOKEN_VARIABLE = "BINARY_SPLIT_TOKEN"  # noqa: S105 - the variable's name, not a token
+_TEXT_SETTINGS = ("key_service", "engine", "token_file", "ca_file")
+_KNOWN_SETTINGS = {*_TEXT_SETTINGS, "image_ids", "insecure_http"}
+
+
+def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read ``BINARY_SPLIT_*`` variables over the TOML file that ``BINARY_SPLIT_CONFIG`` names.
+
+    Raises:
+        ConfigError: the file cannot be read, is not TOML, or holds a setting that does not exist.
+    """
+    path = environ.get("BINARY_SPLIT_CONFIG")
+    table = _read_toml(Path(path)) if path else {}
+    for name in _TEXT_SETTINGS:
+        value = environ.get(f"BINARY_SPLIT_{name.upper()}")
+        if value:
+            table[name] = value
+    if environ.get("BINARY_SPLIT_INSECURE_HTTP"):
+        table["insecure_http"] = environ["BINARY_SPLIT_INSECURE_HTTP"] == "1"
+    return Settings(
+        token=environ.get(_TOKEN_VARIABLE) or None,
+        image_ids=_parse_image_ids(table.get("image_ids", {})),
+        insecure_http=table.get("insecure_http", False) is True,
+        key_service=_text(table, "key_service"),
+        engine=_text(table, "engine"),
+        token_file=_path(table, "token_file"),
+        ca_file=_path(table, "ca_file"),
+    )
+
+
+def child_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the environment for a child process: everything but our own secrets."""
+    return {name: value for name, value in environ.items() if name != _TOKEN_VARIABLE}
+
+
+def docker_address(environ: Mapping[str, str] = os.environ) -> tuple[str | None, str | None]:
+    """Return ``DOCKER_HOST`` and ``DOCKER_CONTEXT``, each None where unset."""
+    return environ.get("DOCKER_HOST") or None, environ.get("DOCKER_CONTEXT") or None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from error
+    unknown = sorted(set(table) - _KNOWN_SETTINGS)
+    if unknown:
+        raise ConfigError(f"{path}: no such setting: {', '.join(unknown)}")
+    return table
+
+
+def _text(table: Mapping[str, Any], name: str) -> str | None:
+    value = table.get(name)
+    if value is not None and not isinstance(value, str):
+        raise ConfigError(f"setting {name} must be a text")
+    return value
+
+
+def _path(table: Mapping[str, Any], name: str) -> Path | None:
+    value = _text(table, name)
+    return Path(value) if value else None
+
+
+def _parse_image_ids(table: object) -> dict[ImageRef, Digest]:
+    if not isinstance(table, dict):
+        raise ConfigError('setting image_ids must be a table of "NAME:TAG" = "sha256:…"')
+    return {ImageRef.parse(str(ref)): Digest.parse(str(digest)) for ref, digest in table.items()}

@@ -1,0 +1,123 @@
+"""The nouns of binary-split: frozen values that every layer may hold.
+
+The words are those of ``docs/terminology.md``. Nothing here does I/O.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NoReturn
+
+from binary_split.errors import ImageReferenceError
+
+_DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
+# distribution/reference: a path of lower-case components, perhaps behind a registry host, and a tag.
+_NAME_PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_HOST = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?(?::[0-9]+)?/)?"
+_NAME = re.compile(rf"{_HOST}{_NAME_PART}(?:/{_NAME_PART})*")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_NAME_MAX = 255
+
+
+class Fragment:
+    """The secret bytes that the key service releases. Its value appears in no repr, str or pickle."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: bytes) -> None:
+        self._value = bytes(value)
+
+    def reveal(self) -> bytes:
+        """Return the secret bytes themselves, for a key derivation and nothing else."""
+        return self._value
+
+    def __len__(self) -> int:
+        return len(self._value)
+
+    def __repr__(self) -> str:
+        return f"Fragment(<{len(self._value)} bytes>)"
+
+    def __reduce__(self) -> NoReturn:
+        msg = "a Fragment is not pickled"
+        raise TypeError(msg)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Digest:
+    """A SHA-256 digest, written ``sha256:<64 lower-case hex digits>``."""
+
+    hex: str
+
+    @classmethod
+    def parse(cls, text: str) -> Digest:
+        """Parse the canonical text form.
+
+        Raises:
+            ImageReferenceError: the text is anything else.
+        """
+        match = _DIGEST.fullmatch(text)
+        if match is None:
+            raise ImageReferenceError(f"not a digest: {text[:100]!r}")
+        return cls(match[1])
+
+    def __str__(self) -> str:
+        return f"sha256:{self.hex}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ImageRef:
+    """An image reference ``name:tag`` in its familiar form (no ``docker.io/``, no ``library/``)."""
+
+    name: str
+    tag: str
+
+    @classmethod
+    def parse(cls, text: str, *, default_tag: str = "latest") -> ImageRef:
+        """Parse ``name[:tag]`` and normalise it to the familiar form.
+
+        Raises:
+            ImageReferenceError: the text is no image reference, or one by digest.
+        """
+        name, colon, tag = text.rpartition(":")
+        if not colon or "/" in tag:  # a colon before a slash belongs to a registry's port
+            name, tag = text, default_tag
+        for prefix in ("docker.io/", "index.docker.io/"):
+            name = name.removeprefix(prefix)
+        name = name.removeprefix("library/")
+        if len(name) > _NAME_MAX or not _NAME.fullmatch(name) or not _TAG.fullmatch(tag):
+            raise ImageReferenceError(f"not an image reference: {text[:300]!r}")
+        return cls(name, tag)
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.tag}"
+
+
+ImagePins = Mapping[ImageRef, Digest]
+"""What a release must hold: each image's config digest by its reference."""
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A version and its set of images."""
+
+    version: str
+    images: tuple[ImageRef, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a long step is: ``done`` of ``total`` bytes (None: not known)."""
+
+    step: str
+    done: int = 0
+    total: int | None = None
+
+
+ProgressSink = Callable[[Progress], None]
+"""Is called from the working thread, at least once a step; must be quick and must not raise."""
+
+
+def ignore_progress(_progress: Progress) -> None:
+    """Be the sink for whoever does not want to know."""
