@@ -90,6 +90,14 @@ class ImageRef:
             raise ImageReferenceError(f"not an image reference: {text[:300]!r}")
         return cls(name, tag)
 
+    @property
+    def canonical_name(self) -> str:
+        """The name with its registry: ``docker.io/azaion/flights``."""
+        first, slash, _rest = self.name.partition("/")
+        if slash and ("." in first or ":" in first or first == "localhost"):
+            return self.name
+        return f"docker.io/{self.name}" if slash else f"docker.io/library/{self.name}"
+
     def __str__(self) -> str:
         return f"{self.name}:{self.tag}"
 
