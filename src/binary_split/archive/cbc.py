@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algori
 
 from binary_split.config import LIMITS
 from binary_split.errors import ArchiveDamagedError, ArchiveUnreadableError
-from binary_split.model import Fragment
+from binary_split.model import ByteSource, Fragment
 
 BLOCK = 16
 """AES block, IV and the least amount of padding, in bytes."""
@@ -48,7 +48,7 @@ class CbcReader(io.RawIOBase):
         ArchiveUnreadableError: the source is shorter than it said it was.
     """
 
-    def __init__(self, source: BinaryIO, fragment: Fragment) -> None:
+    def __init__(self, source: ByteSource, fragment: Fragment) -> None:
         super().__init__()
         self._source = source
         self._key = derive_key(fragment)
@@ -116,13 +116,13 @@ class CbcReader(io.RawIOBase):
     def _read_exactly(self, target: memoryview) -> None:
         filled = 0
         while filled < len(target):
-            count = self._source.readinto(target[filled:])  # type: ignore[attr-defined]
+            count = self._source.readinto(target[filled:])
             if not count:
                 raise ArchiveUnreadableError("the archive became shorter while it was read")
             filled += count
 
 
-def iter_plaintext(source: BinaryIO, fragment: Fragment) -> Iterator[memoryview]:
+def iter_plaintext(source: ByteSource, fragment: Fragment) -> Iterator[memoryview]:
     """Decrypt a source that cannot seek, chunk by chunk; each chunk is valid until the next is asked for.
 
     The last block is held back until the end shows its padding, so all chunks but the padding are released.
@@ -187,14 +187,9 @@ def _padding_length(last_block: bytearray) -> int:
     return length
 
 
-def _read_up_to(source: BinaryIO, size: int) -> bytes:
+def _read_up_to(source: ByteSource, size: int) -> bytes:
     """Read until ``size`` bytes or the end: a pipe gives what it has, not what was asked for."""
-    chunk = source.read(size)
-    if len(chunk) == size or not chunk:
-        return chunk
-    parts = [chunk]
-    missing = size - len(chunk)
-    while missing and (chunk := source.read(missing)):
-        parts.append(chunk)
-        missing -= len(chunk)
-    return b"".join(parts)
+    chunk = bytearray()
+    while len(chunk) < size and (part := source.read(size - len(chunk))):
+        chunk += part
+    return bytes(chunk)

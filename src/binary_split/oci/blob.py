@@ -47,7 +47,7 @@ def hash_blob(chunks: Iterable[bytes | memoryview]) -> Blob:
 
 
 class BlobHasher:
-    """Digests a blob chunk by chunk; the first chunk (4 bytes, if the blob has them) tells the compression."""
+    """Digests a blob chunk by chunk; its first 4 bytes, all in the first chunk, tell the compression."""
 
     def __init__(self) -> None:
         self._stored = hashes.Hash(hashes.SHA256())

@@ -31,10 +31,10 @@ def detect_compression(head: bytes) -> Compression:
 
 
 class Decompressor:
-    """Decompresses gzip or zstd chunk by chunk; a compressed stream may follow another, as both formats allow.
+    """Decompresses gzip or zstd chunk by chunk; streams may follow each other, as both formats allow.
 
     Raises:
-        ArchiveFormatError: the bytes are damaged, cut off, or hold more than any layer (``LIMITS.layer_bytes``).
+        ArchiveFormatError: the bytes are damaged, cut off, or hold more than ``LIMITS.layer_bytes``.
     """
 
     def __init__(self, compression: Compression) -> None:

@@ -1,7 +1,7 @@
 """The image tar that we write: an OCI image layout and a `docker load` archive in one.
 
-Formats: OCI image-spec 1.1 (``image-layout.md``, ``manifest.md``, annotations), containerd's annotation for the
-full name, and Docker's ``manifest.json``.
+Formats: OCI image-spec 1.1 (``image-layout.md``, ``manifest.md``, annotations), containerd's annotation
+for the full name, and Docker's ``manifest.json``.
 """
 
 from __future__ import annotations

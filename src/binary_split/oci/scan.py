@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import BinaryIO
 
 from binary_split.config import LIMITS
 from binary_split.errors import ArchiveFormatError, ImageIncompleteError
 from binary_split.model import Digest
 from binary_split.oci.blob import Blob, BlobHasher
+from binary_split.oci.chunks import ChunkReader
 from binary_split.oci.images import MANIFEST, StoredImage, parse_images
 from binary_split.oci.layout import LayoutImage, blob_path
 from binary_split.oci.tar import Kind, TarMember, TarReader
@@ -33,18 +33,18 @@ class ScannedTar:
         )
 
 
-def scan_images(source: BinaryIO, keep: KeepChunk | None = None) -> ScannedTar:
+def scan_images(chunks: Iterable[bytes | memoryview], keep: KeepChunk | None = None) -> ScannedTar:
     """Read an image tar to its very end and check that each image's parts are there and whole.
 
     Args:
-        source: the tar.
+        chunks: the tar.
         keep: is given every member's content as it flows by.
 
     Raises:
         ArchiveFormatError: the tar is malformed.
         ImageIncompleteError: a blob is missing, or is not the one that its image or its name says.
     """
-    reader = TarReader(source)
+    reader = TarReader(ChunkReader(chunks))
     members: dict[str, TarMember] = {}
     blobs: dict[str, Blob] = {}
     documents: dict[str, bytes] = {}
@@ -54,6 +54,7 @@ def scan_images(source: BinaryIO, keep: KeepChunk | None = None) -> ScannedTar:
             blobs[member.name], document = _read_blob(reader, member, keep)
             if document:
                 documents[member.name] = document
+                _bound(documents)
     reader.drain()
     if MANIFEST not in documents:
         raise ArchiveFormatError(f"the tar has no {MANIFEST}: it is no image archive")
@@ -66,6 +67,11 @@ def scan_images(source: BinaryIO, keep: KeepChunk | None = None) -> ScannedTar:
     return scanned
 
 
+def _bound(documents: dict[str, bytes]) -> None:
+    if sum(map(len, documents.values())) > LIMITS.documents_bytes:
+        raise ArchiveFormatError("the tar holds too many documents for an image archive")
+
+
 def _read_blob(reader: TarReader, member: TarMember, keep: KeepChunk | None) -> tuple[Blob, bytes]:
     """Digest a member; return it, and its content where it may be one of the JSON documents."""
     hasher = BlobHasher()
@@ -73,7 +79,7 @@ def _read_blob(reader: TarReader, member: TarMember, keep: KeepChunk | None) -> 
     may_be_json = member.size <= LIMITS.image_config_bytes
     for chunk in reader.chunks():
         hasher.update(chunk)
-        if not content and chunk[:1] not in (b"{", b"["):
+        if not content and bytes(chunk[:1]) not in (b"{", b"["):
             may_be_json = False
         if may_be_json:
             content += chunk

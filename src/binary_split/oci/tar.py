@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import BinaryIO
 
 from binary_split.config import LIMITS
 from binary_split.errors import ArchiveFormatError
+from binary_split.model import ByteSource
 
 RECORD = 512
 """The unit of a tar, in bytes."""
@@ -74,7 +74,7 @@ class TarReader:
         ArchiveFormatError: on iteration: the tar is malformed, cut off, or holds what no image archive does.
     """
 
-    def __init__(self, source: BinaryIO) -> None:
+    def __init__(self, source: ByteSource) -> None:
         self._source = source
         self._can_seek = source.seekable()
         self._names: set[str] = set()
@@ -102,7 +102,7 @@ class TarReader:
         """Give the content of the current member; each chunk is valid until the next one is asked for."""
         while self._at < self._content_end:
             view = memoryview(self._buffer)[: self._content_end - self._at]
-            count = self._source.readinto(view)  # type: ignore[attr-defined]
+            count = self._source.readinto(view)
             if not count:
                 _refuse_cut_off()
             self._at += count
@@ -110,7 +110,7 @@ class TarReader:
 
     def drain(self) -> None:
         """Read the source to its end, whatever follows the tar's own."""
-        while count := self._source.readinto(self._buffer):  # type: ignore[attr-defined]
+        while count := self._source.readinto(self._buffer):
             self._at += count
 
     def _member(self, header: bytes, size: int, overrides: _Overrides) -> TarMember:
