@@ -1,0 +1,49 @@
+# Everything a developer types. `make help` lists it; each target first makes .venv what it must be.
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-fast lint bench soak format docs bootstrap test-tools
+
+# Imports take twice as long without bytecode, and start-up time is a promise that is tested.
+unexport PYTHONDONTWRITEBYTECODE
+unexport PYTHONPATH
+
+PYTHON := .venv/bin/python
+PYTEST := $(PYTHON) -m pytest
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | \
+	  while IFS='|' read -r target text; do printf '%-16s %s\n' "$$target" "$$text"; done
+
+demo: bootstrap test-tools  ## seal, unlock and verify a made-up release on private engines
+	$(PYTHON) -m scripts.demo
+
+test: bootstrap test-tools  ## all tests, real engines included
+	$(PYTEST) -m "not soak"
+
+test-fast: bootstrap  ## the tests that need no engine and take milliseconds
+	$(PYTEST) -m "not engine and not slow and not soak"
+
+soak: bootstrap test-tools  ## the long tests: many kills, many rounds
+	$(PYTEST) -m soak
+
+bench: bootstrap test-tools  ## measure against `docker load` of the plain tar
+	$(PYTHON) -m scripts.bench
+
+lint: bootstrap  ## style, types, layers, generated pages
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy --strict
+	.venv/bin/lint-imports
+	$(PYTHON) -m scripts.exit_codes --check
+
+format: bootstrap  ## put the code in its form
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+docs: bootstrap  ## write the generated pages again
+	$(PYTHON) -m scripts.exit_codes
+
+bootstrap:
+	@scripts/bootstrap
+
+test-tools:
+	@scripts/install-test-tools

@@ -1,0 +1,211 @@
+"""A private Docker engine: its own data, socket and configuration, gone without trace when it is left."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from bed import engineapi, processes
+from bed.unavailable import Unavailable
+
+_START_TIMEOUT_S = 60
+_STOP_TIMEOUT_S = 20
+_SOCKET_PATH_MAX = 100  # the kernel's limit for a unix socket is 108, containerd's names are longer than ours
+_LOG_TAIL = 3
+
+
+class PrivateDockerd:
+    """Runs one dockerd below a folder of its own; use it as a context manager, or `start` and `stop` it.
+
+    It listens on a unix socket only and has no network, no registry and no firewall rules. Another dockerd
+    on the same machine is not touched: containers need ``--network none`` (or ``host``).
+    """
+
+    def __init__(self, *, containerd_store: bool = False, parent: Path | None = None) -> None:
+        self._parent = parent or Path("/tmp")  # short on purpose; mkdtemp makes it private
+        self._containerd_store = containerd_store
+        self._folder: Path | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def folder(self) -> Path:
+        """The folder that holds everything of this engine."""
+        if self._folder is None:
+            raise RuntimeError("the engine was not started")
+        return self._folder
+
+    @property
+    def host(self) -> str:
+        """What ``DOCKER_HOST`` must be to reach this engine."""
+        return f"unix://{self.folder / 'docker.sock'}"
+
+    @property
+    def data_root(self) -> Path:
+        """Where this engine keeps images and its temporary files."""
+        return self.folder / "data"
+
+    @property
+    def log(self) -> Path:
+        """The engine's log."""
+        return self.folder / "log"
+
+    @property
+    def pid(self) -> int:
+        """The engine's process id."""
+        return int((self.folder / "pid").read_text())
+
+    def start(self) -> None:
+        """Start the engine, or start it again after `crash`, and wait until it answers.
+
+        Raises:
+            Unavailable: this machine cannot run it; nothing is left behind.
+        """
+        _require_root_and_program()
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="bed-", dir=self._parent))
+            if len(str(self._folder)) > _SOCKET_PATH_MAX:
+                self.stop()
+                raise Unavailable("dockerd", f"the path of {self._parent} is too long for a unix socket")
+        known = self.folder / "driver"
+        drivers = [known.read_text()] if known.exists() else ["overlay2", "vfs"]
+        for driver in drivers:
+            if self._launch(driver):
+                known.write_text(driver)
+                return
+            processes.end_below(self.folder)
+        reason = _last_lines(self.log)
+        self.stop()
+        raise Unavailable("dockerd", f"did not start: {reason}")
+
+    def stop(self) -> None:
+        """End the engine and everything that it started, unmount and remove its folder."""
+        if self._folder is None:
+            return
+        if self._process is not None:
+            processes.end(self._process, timeout_s=_STOP_TIMEOUT_S)
+            self._process = None
+        processes.end_below(self._folder)
+        processes.unmount_below(self._folder)
+        shutil.rmtree(self._folder)
+        self._folder = None
+
+    def crash(self) -> None:
+        """Kill the engine as a power cut would; `start` brings it back with the same data."""
+        if self._process is None:
+            return
+        self._process.kill()
+        self._process.wait()
+        self._process = None
+        processes.end_below(self.folder)
+        # What lives in /run is gone after a power cut; a stale containerd.pid may even stop the next start.
+        processes.unmount_below(self.folder / "exec")
+        shutil.rmtree(self.folder / "exec", ignore_errors=True)
+        for left in ("pid", "docker.sock"):
+            (self.folder / left).unlink(missing_ok=True)
+
+    def environment(self) -> dict[str, str]:
+        """Return an environment in which docker programs reach this engine and no user's settings."""
+        return {**os.environ, "DOCKER_HOST": self.host, "DOCKER_CONFIG": str(self.folder / "client")}
+
+    def docker(
+        self, *arguments: str, timeout_s: float = 300, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        """Run the ``docker`` program against this engine."""
+        command = ["docker", *arguments]
+        return subprocess.run(
+            command,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=check,
+        )
+
+    def ask(self, method: str, path: str) -> Any:
+        """Call the engine's API; see `bed.engineapi.ask`."""
+        return engineapi.ask(self.folder / "docker.sock", method, path)
+
+    def image_ids(self) -> dict[str, str]:
+        """Return each reference that the engine has and the id of its image."""
+        return engineapi.image_ids(self.folder / "docker.sock")
+
+    def empty(self) -> None:
+        """Remove every container, every image and what broken loads left."""
+        engineapi.remove_everything(self.folder / "docker.sock")
+        for left in self.leftovers():
+            shutil.rmtree(left, ignore_errors=True)
+
+    def leftovers(self) -> list[Path]:
+        """Return the spool folders that loads left or are using now."""
+        return sorted((self.data_root / "tmp").glob("docker-import-*"))
+
+    def _launch(self, driver: str) -> bool:
+        (self.folder / "pid").unlink(missing_ok=True)
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command(driver),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env={**os.environ, "TMPDIR": str(self.folder)},
+            )
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                return False
+            if engineapi.is_up(self.folder / "docker.sock"):
+                return True
+            time.sleep(0.05)
+        processes.end(self._process, timeout_s=_STOP_TIMEOUT_S)
+        return False
+
+    def _command(self, driver: str) -> list[str]:
+        folder = self.folder
+        settings = {"features": {"containerd-snapshotter": True}} if self._containerd_store else {}
+        (folder / "daemon.json").write_text(json.dumps(settings))
+        command = [_program(), "--config-file", str(folder / "daemon.json")]
+        command += ["--data-root", str(folder / "data"), "--exec-root", str(folder / "exec")]
+        command += ["--pidfile", str(folder / "pid"), "--host", self.host]
+        command += ["--iptables=false", "--ip6tables=false", "--bridge=none"]
+        # Where the system's own containerd runs, dockerd uses it: then at least under names of our own.
+        command += ["--containerd-namespace", folder.name]
+        command += ["--containerd-plugins-namespace", f"{folder.name}-plugins"]
+        if not self._containerd_store:
+            command += ["--storage-driver", driver]
+        return [*processes.ending_with_parent(), *command]
+
+
+def _program() -> str:
+    search = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin", "/usr/local/sbin"])
+    found = shutil.which("dockerd", path=search)
+    if found is None:
+        raise Unavailable("dockerd", "no dockerd is installed")
+    return found
+
+
+def _require_root_and_program() -> None:
+    _program()
+    if os.geteuid() != 0:
+        raise Unavailable("dockerd", "only root can start a private one")
+
+
+def _last_lines(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
+    return " | ".join(lines[-_LOG_TAIL:]) or "it wrote no log"

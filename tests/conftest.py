@@ -1,0 +1,123 @@
+"""Fixtures on real components. What cannot run on this machine is said at the end of the report."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from bed.busybox import find_busybox
+from bed.dockerd import PrivateDockerd
+from bed.images import build_release
+from bed.unavailable import Unavailable
+
+ENGINE_FIXTURES = {"vendor_engine", "device_engine", "fresh_device", "release_images"}
+_MISSING = pytest.StashKey[dict[str, set[str]]]()
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses by markers
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test that uses a real engine."""
+    for item in items:
+        if ENGINE_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.engine)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start with nothing missing."""
+    config.stash[_MISSING] = {}
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """List what could not run, so that a green report never hides it."""
+    missing = config.stash[_MISSING]
+    if missing:
+        terminalreporter.section("could not run here", yellow=True)
+        for component, reasons in sorted(missing.items()):
+            for reason in sorted(reasons):
+                terminalreporter.line(f"{component}: {reason}")
+
+
+@pytest.fixture(scope="session")
+def could_not_run(request: pytest.FixtureRequest) -> Callable[[Unavailable], None]:
+    """Skip the test and note the reason for the report; where CI=true, fail: there all must be there."""
+
+    def give_up(missing: Unavailable) -> None:
+        request.config.stash[_MISSING].setdefault(missing.component, set()).add(missing.reason)
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"could not run here: {missing}", pytrace=False)
+        pytest.skip(f"could not run here: {missing}")
+
+    return give_up
+
+
+@pytest.fixture(scope="session")
+def program(could_not_run: Callable[[Unavailable], None]) -> Callable[[str], Path]:
+    """Find an installed program by name, such as ``age`` or ``openssl``."""
+
+    def find(name: str) -> Path:
+        found = shutil.which(name)
+        if found is None:
+            could_not_run(Unavailable(name, "is not installed"))
+        return Path(str(found))
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def busybox(could_not_run: Callable[[Unavailable], None]) -> bytes:
+    """A static busybox, to make runnable images of."""
+    try:
+        return find_busybox()
+    except Unavailable as missing:
+        could_not_run(missing)
+        raise
+
+
+@pytest.fixture(scope="session")
+def vendor_engine(could_not_run: Callable[[Unavailable], None]) -> Iterator[PrivateDockerd]:
+    """The engine of whoever makes releases."""
+    yield from _engine(could_not_run)
+
+
+@pytest.fixture(scope="session")
+def device_engine(could_not_run: Callable[[Unavailable], None]) -> Iterator[PrivateDockerd]:
+    """The engine of a device; it may hold what earlier tests left: see `fresh_device`."""
+    yield from _engine(could_not_run)
+
+
+@pytest.fixture
+def fresh_device(device_engine: PrivateDockerd) -> PrivateDockerd:
+    """The device's engine, emptied."""
+    device_engine.empty()
+    return device_engine
+
+
+@pytest.fixture(scope="session")
+def release_tar(busybox: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The release 1.0.0 as ``docker save`` writes it: seven runnable images."""
+    path = tmp_path_factory.mktemp("release") / "release-1.0.0.tar"
+    build_release(path, "1.0.0", program=busybox, filler_bytes=4 << 20)
+    return path
+
+
+@pytest.fixture(scope="session")
+def release_images(vendor_engine: PrivateDockerd, release_tar: Path) -> dict[str, str]:
+    """The release 1.0.0 in the vendor's engine: each reference and its image id."""
+    vendor_engine.docker("load", "--quiet", "--input", str(release_tar))
+    return {ref: found for ref, found in vendor_engine.image_ids().items() if ref.endswith(":1.0.0")}
+
+
+def _engine(could_not_run: Callable[[Unavailable], None]) -> Iterator[PrivateDockerd]:
+    engine = PrivateDockerd()
+    try:
+        engine.start()
+    except Unavailable as missing:
+        could_not_run(missing)
+    try:
+        yield engine
+    finally:
+        engine.stop()
