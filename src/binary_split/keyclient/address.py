@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -15,7 +16,7 @@ _PRINTABLE = re.compile(r"[\x21-\x7e]+")
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
 _NAME_MAX = 253
-# WHATWG URL, section 3.5 "ends in a number": resolvers read such a host as an IPv4 address, in octal or hex too.
+# WHATWG URL, section 3.5 "ends in a number": resolvers read such a host as IPv4, in octal or hex too.
 _NUMERIC = re.compile(r"(?:.*\.)?(?:[0-9]+|0[xX][0-9a-fA-F]*)\.?")
 
 
@@ -67,14 +68,12 @@ def parse_address(base_url: str, *, key_id: str | None = None, insecure_http: bo
 
 
 def _split(base_url: str) -> tuple[SplitResult, int]:
-    try:
-        parts = urlsplit(base_url)
-        port = parts.port
-    except ValueError:
-        parts = port = None
-    if (
-        parts is None
-    ):  # raised out here, so that the library's own error, which quotes the URL, is not chained
+    parts: SplitResult | None = None
+    with contextlib.suppress(ValueError):
+        split = urlsplit(base_url)
+        port = split.port
+        parts = split
+    if parts is None:  # raised out here, so that the library's error, which quotes the URL, is not chained
         raise KeyServiceUrlError("the URL is malformed: check the host and the port")
     if parts.scheme not in _PORTS:
         raise KeyServiceUrlError("the URL is not an https:// one")

@@ -47,7 +47,7 @@ class _TcpSocket(_BoundedReads, socket.socket):
 
 
 class _TlsSocket(_BoundedReads, ssl.SSLSocket):
-    pass
+    suppress_ragged_eofs: bool
 
 
 class _StrictResponse(http.client.HTTPResponse):
@@ -96,7 +96,7 @@ class _TlsConnection(_Connection, HTTPSConnection):
         super().connect()
         if isinstance(self.sock, _TlsSocket):
             self.sock.next_timeout = self._read_timeout
-            # A body that ends with the connection is whole only after TLS's own goodbye (RFC 9112, section 9.8).
+            # A body that ends with the connection is whole only after TLS's goodbye (RFC 9112, section 9.8).
             self.sock.suppress_ragged_eofs = False
 
 
@@ -133,7 +133,7 @@ class _Session(requests.Session):
 def open_session(
     address: Address, context: ssl.SSLContext | None, deadline: Deadline, limits: Limits
 ) -> requests.Session:
-    """Return a session that can reach one origin and takes nothing (netrc, proxies, CAs) from the environment."""
+    """Return a session that can reach one origin and takes no netrc, proxy or CA from outside."""
     pool: HTTPConnectionPool
     if context is None:
         pool = HTTPConnectionPool(address.host, address.port)

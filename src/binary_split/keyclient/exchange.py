@@ -41,7 +41,7 @@ def trust(ca_file: Path | None) -> ssl.SSLContext:
     except OSError as error:
         raise ConfigError(f"cannot read the CA file {ca_file}: {error.strerror}") from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # The standard library takes SSLKEYLOGFILE from the environment; a log of session keys gives the token away.
+    # The standard library takes SSLKEYLOGFILE from the environment; logged session keys give the token away.
     context.keylog_filename = None  # type: ignore[assignment]
     return context
 
@@ -56,15 +56,13 @@ def ask(
 ) -> Answer:
     """Send one request and read its answer, of the body at most one byte more than a fragment may have.
 
-    Args:
-        context: None for plain HTTP.
-        deadline: ends every wait.
+    Every wait ends with the deadline; ``context`` is None for plain HTTP.
 
     Raises:
         KeyServiceError: one of its subclasses; no whole answer came.
     """
     with open_session(address, context, deadline, limits) as session:
-        # Errors are raised outside the except clauses: what they would chain may hold the request or the body.
+        # Errors are raised outside the except clauses: what they would chain may hold request or body.
         failure: KeyServiceError
         try:
             response = session.get(

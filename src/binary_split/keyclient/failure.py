@@ -34,6 +34,7 @@ def explain_failure(
     """Return the error to raise for what a library raised.
 
     Args:
+        error: the library's exception.
         host: whom we spoke to.
         answered: the header of an answer had come already.
         deadline: tells a slow whole from a single late byte.
@@ -42,7 +43,6 @@ def explain_failure(
     for cause in causes:
         if isinstance(cause, TimeoutError):
             return _late(deadline)
-    for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return _untrusted(cause, host)
         if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError):
@@ -50,13 +50,8 @@ def explain_failure(
     if answered:
         return FragmentTruncatedError(f"the connection to {host} ended before the whole answer had come")
     for cause in causes:
-        if isinstance(cause, socket.gaierror):
-            return KeyServiceUnreachableError(f"the name {host} cannot be resolved")
-        if isinstance(cause, (RemoteDisconnected, ssl.SSLEOFError)):
-            return KeyServiceUnreachableError(f"{host} closed the connection without an answer")
         if isinstance(cause, OSError):
-            why = os.strerror(cause.errno) if cause.errno else "the connection failed"
-            return KeyServiceUnreachableError(f"no connection to {host}: {why}")
+            return _unreachable(cause, host)
     return KeyServiceAnswerError(f"the answer of {host} is not HTTP, or malformed")
 
 
@@ -76,6 +71,15 @@ def _late(deadline: Deadline) -> KeyServiceTimeoutError:
     if deadline.remaining() <= 0:
         return KeyServiceTimeoutError("the key service did not answer completely before the deadline")
     return KeyServiceTimeoutError("the key service did not answer in time")
+
+
+def _unreachable(error: OSError, host: str) -> KeyServiceUnreachableError:
+    if isinstance(error, socket.gaierror):
+        return KeyServiceUnreachableError(f"the name {host} cannot be resolved")
+    if isinstance(error, (RemoteDisconnected, ssl.SSLEOFError)):
+        return KeyServiceUnreachableError(f"{host} closed the connection without an answer")
+    why = os.strerror(error.errno) if error.errno else "the connection failed"
+    return KeyServiceUnreachableError(f"no connection to {host}: {why}")
 
 
 def _untrusted(error: ssl.SSLCertVerificationError, host: str) -> KeyServiceTlsError:

@@ -12,7 +12,7 @@ _ECHO_CHARS = 8
 
 
 class BearerToken:
-    """A token as RFC 6750, section 2.1 spells it (``b64token``). Its value appears in no repr, str or pickle."""
+    """A token (``b64token`` of RFC 6750, section 2.1). Its value appears in no repr, str or pickle."""
 
     __slots__ = ("_value",)
 

@@ -6,7 +6,6 @@ import random
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 from binary_split.config import Limits
 from binary_split.keyclient.answer import Answer
@@ -51,7 +50,7 @@ def wait_before_retry(attempt: int, answer: Answer | None, limits: Limits) -> fl
     come back together. A ``Retry-After`` (RFC 9110, section 10.2.3) on 429 or 503 is obeyed where it asks for
     more than that, up to ``limits.retry_after_cap_s``.
     """
-    backoff = limits.backoff_first_s * 2 ** (attempt - 1)
+    backoff: float = limits.backoff_first_s * 2 ** (attempt - 1)
     backoff *= random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
     if answer is None or answer.status not in _ASKS_FOR_TIME:
         return backoff
@@ -64,8 +63,8 @@ def parse_retry_after(value: str, *, date: str = "") -> float:
 
     Args:
         value: the header: seconds or an HTTP date.
-        date: the same answer's ``Date``, which a date is measured from: the service's clock is consistent with
-            itself where this machine's may be years off.
+        date: the same answer's ``Date``, which a date is measured from: the service's clock agrees with
+            itself, while this machine's may be years off.
     """
     value = value.strip()
     if _SECONDS.fullmatch(value):
@@ -80,6 +79,8 @@ def parse_retry_after(value: str, *, date: str = "") -> float:
 
 
 def _parse_http_date(text: str) -> datetime | None:
+    from email.utils import parsedate_to_datetime  # imports the socket module
+
     try:
         moment = parsedate_to_datetime(text)
     except (ValueError, OverflowError):  # malformed dates of every kind
