@@ -1,4 +1,4 @@
-"""Answers and surroundings that would take the token elsewhere, or hand over something else than a fragment."""
+"""Answers and surroundings that would take the token elsewhere, or pass something else for a fragment."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from binary_split.errors import (
 from tests.keyclient.conftest import FRAGMENT, TOKEN, Client, Serve
 
 OK = answer("200 OK", body=FRAGMENT)
+BOMB = gzip.compress(bytes(10_000_000))
 KERNEL_BUFFERS = 16 * 1024 * 1024  # generous: what both ends of a loopback connection may hold
 
 REDIRECTS = ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"]
@@ -89,7 +90,7 @@ def test_longest_fragment_is_accepted_and_one_byte_more_is_not(client: Client, s
 
 
 @pytest.mark.parametrize("status", ["200 OK", "302 Found", "403 No", "500 Oops"])
-@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd", "gzip, gzip", "unheard-of"])
+@pytest.mark.parametrize("coding", ["gzip", "gzip, gzip", "unheard-of"])
 def test_compressed_body_is_never_decoded(
     client: Client, serve: Serve, status: str, coding: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,9 +100,8 @@ def test_compressed_body_is_never_decoded(
         pytest.fail("a body was decoded")
 
     monkeypatch.setattr(urllib3.response.HTTPResponse, "_decode", refuse)
-    bomb = gzip.compress(bytes(10_000_000))
     headers = (f"Content-Encoding: {coding}", "Content-Type: application/problem+json")
-    server = serve(answer(status, *headers[: 1 if status[0] == "2" else 2], body=bomb))
+    server = serve(answer(status, *headers[: 1 if status[0] == "2" else 2], body=BOMB))
     client.limits = client.limits.__class__(fetch_attempts=1)
     with pytest.raises(KeyServiceAnswerError if status[0] == "2" else BinarySplitError):
         client.fetch(server.url())

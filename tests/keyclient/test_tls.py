@@ -10,7 +10,7 @@ from unittest import mock
 import certifi
 import pytest
 from bed.certs import LOOPBACK_NAMES, make_authority, make_leaf
-from bed.fault_server import answer
+from bed.fault_server import Peer, answer, head
 
 from binary_split.errors import KeyServiceTlsError
 from binary_split.keyclient import fetch_fragment
@@ -97,13 +97,14 @@ def test_tls_1_2_is_accepted(client: Client, serve: Serve, pki: Pki) -> None:
 
 
 def test_plain_http_on_the_port_is_named(client: Client, serve: Serve) -> None:
-    def speak_first(peer: object) -> None:
-        answer("400 Bad Request")(peer)  # type: ignore[arg-type]
+    def refuse_at_once(peer: Peer) -> None:
+        peer.send(head("400 Bad Request"))
+        peer.pause(1)
 
-    server = serve(speak_first, tls=None)
-    client.limits = client.limits.__class__(connect_timeout_s=1)
+    server = serve(refuse_at_once, tls=None)
     with pytest.raises(KeyServiceTlsError, match="does not speak TLS"):
         client.fetch(f"https://localhost:{server.port}")
+    assert server.connections == 1
 
 
 def test_ca_file_is_the_only_ca_trusted(pki: Pki) -> None:
