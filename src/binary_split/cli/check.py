@@ -29,7 +29,10 @@ from binary_split.unlock.checking import ExpectedImage
 def check(
     version: str, images: tuple[str, ...], image_ids: tuple[str, ...], engine: str | None, as_json: bool
 ) -> None:
-    """Say whether all images of a release are in the engine; exit code 52 if one is not, 53 if it is another."""
+    """Say whether all images of a release are in the engine.
+
+    The exit code is 52 if one is missing, 53 if one is another image than --image-id names.
+    """
     settings = load_settings()
     pins = parse_image_ids(image_ids, version, settings)
     target = open_engine(engine or settings.engine)

@@ -79,7 +79,6 @@ def _print(facts: dict[str, Any]) -> None:
         return
     emit(f"layers         {facts['layers']}, {format_size(facts['layer_bytes'])}, each counted once")
     for image in facts["images"]:
-        emit(
-            f"image          {', '.join(image['refs'])}  {image['platform']}  {format_size(image['layer_bytes'])}"
-        )
+        refs = ", ".join(image["refs"])
+        emit(f"image          {refs}  {image['platform']}  {format_size(image['layer_bytes'])}")
         emit(f"               {image['id']}")

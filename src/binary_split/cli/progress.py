@@ -14,8 +14,8 @@ import click
 from binary_split.model import Progress, ProgressSink, ignore_progress
 
 if TYPE_CHECKING:
-    from rich.progress import TaskID
     from rich.progress import Progress as RichProgress
+    from rich.progress import TaskID
 
 Mode = Literal["auto", "bar", "json", "none"]
 
