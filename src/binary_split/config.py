@@ -49,14 +49,15 @@ class Limits:
     # Image archives.
     manifest_bytes: int = 4 * MIB
     image_config_bytes: int = 4 * MIB
+    documents_bytes: int = 32 * MIB  # all manifests and configs of one archive together
     tar_members: int = 100_000
     tar_name_bytes: int = 4 * KIB
     tar_pax_bytes: int = 64 * KIB
     layer_bytes: int = 256 * GIB
 
     # Engines.
-    engine_ask_timeout_s: float = 60.0
     engine_connect_timeout_s: float = 10.0
+    engine_ask_timeout_s: float = 60.0
     engine_error_bytes: int = 8 * KIB
     engine_error_lines: int = 10
 
@@ -116,9 +117,10 @@ def child_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]
     return {name: value for name, value in environ.items() if name != _TOKEN_VARIABLE}
 
 
-def docker_address(environ: Mapping[str, str] = os.environ) -> tuple[str | None, str | None]:
-    """Return ``DOCKER_HOST`` and ``DOCKER_CONTEXT``, each None where unset."""
-    return environ.get("DOCKER_HOST") or None, environ.get("DOCKER_CONTEXT") or None
+def docker_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the variables by which Docker's own clients find their engine, those that are set."""
+    names = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
+    return {name: environ[name] for name in names if environ.get(name)}
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

@@ -119,6 +119,9 @@ class ArchiveDamagedError(ArchiveError):
     exit_code = 12
     hint = "Copy the archive again, and check that the fragment belongs to this release."
 
+    def __init__(self, message: str = "wrong fragment or damaged archive") -> None:
+        super().__init__(message)
+
 
 class ArchiveFormatError(ArchiveError):
     """What the archive holds is not a release that we can read: refused before anything is loaded."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 from binary_split.errors import ImageReferenceError
 
@@ -90,6 +90,14 @@ class ImageRef:
             raise ImageReferenceError(f"not an image reference: {text[:300]!r}")
         return cls(name, tag)
 
+    @property
+    def canonical_name(self) -> str:
+        """The name with its registry: ``docker.io/azaion/flights``."""
+        first, slash, _rest = self.name.partition("/")
+        if slash and ("." in first or ":" in first or first == "localhost"):
+            return self.name
+        return f"docker.io/{self.name}" if slash else f"docker.io/library/{self.name}"
+
     def __str__(self) -> str:
         return f"{self.name}:{self.tag}"
 
@@ -113,6 +121,22 @@ class Progress:
     step: str
     done: int = 0
     total: int | None = None
+
+
+class ByteSource(Protocol):
+    """What bytes are read from: files, readers over readers; it need not be seekable if it says so."""
+
+    def read(self, size: int = -1, /) -> bytes | None:
+        """Return up to ``size`` bytes; none at the end."""
+
+    def readinto(self, buffer: bytearray | memoryview, /) -> int | None:
+        """Fill the buffer as far as is convenient; 0 at the end."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Move; return the position."""
+
+    def seekable(self) -> bool:
+        """Whether it can move."""
 
 
 ProgressSink = Callable[[Progress], None]

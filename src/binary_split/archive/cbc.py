@@ -1,0 +1,195 @@
+"""The original archive format ``cbc``: ``IV(16) || AES-256-CBC(PKCS#7(plaintext))``, key = SHA-256(fragment).
+
+The format has no authentication. A wrong fragment or a damaged file shows only where the length or the padding
+is impossible, and both are reported in the same words: ``wrong fragment or damaged archive``. Whatever else was
+changed comes out as garbage without notice, and whoever flips a bit of one block flips that very bit in the
+next: so what is read here must be checked against a digest before it is trusted.
+
+Specified in ``docs/archive-formats.md``.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
+
+from binary_split.config import LIMITS
+from binary_split.errors import ArchiveDamagedError, ArchiveUnreadableError
+from binary_split.model import ByteSource, Fragment
+
+BLOCK = 16
+"""AES block, IV and the least amount of padding, in bytes."""
+
+
+def derive_key(fragment: Fragment) -> bytes:
+    """Return the AES-256 key (32 bytes) of a fragment: its SHA-256."""
+    digest = hashes.Hash(hashes.SHA256())
+    digest.update(fragment.reveal())
+    return digest.finalize()
+
+
+class CbcReader(io.RawIOBase):
+    """The plaintext of a ``cbc`` archive as a seekable, read-only file, in constant memory.
+
+    CBC decrypts from any block, given the block before it as IV. The padding is read first, so a wrong
+    fragment is noticed (but for 1 in about 250) before a byte is released.
+
+    Args:
+        source: the archive, seekable.
+        fragment: the fragment that the archive was sealed with.
+
+    Raises:
+        ArchiveDamagedError: length or padding is impossible.
+        ArchiveUnreadableError: the source is shorter than it said it was.
+    """
+
+    def __init__(self, source: ByteSource, fragment: Fragment) -> None:
+        super().__init__()
+        self._source = source
+        self._key = derive_key(fragment)
+        self._sealed_size = source.seek(0, os.SEEK_END)
+        _check_length(self._sealed_size)
+        self._cipher_bytes = bytearray(LIMITS.chunk_bytes)
+        self._plain = bytearray(LIMITS.chunk_bytes + BLOCK)
+        self._context: CipherContext | None = None
+        self._context_at = -1  # where in the plaintext the context stands
+        self._window = (0, 0)  # the stretch of the plaintext that self._plain holds
+        self._position = 0
+        self.size = self._sealed_size - BLOCK
+        self._decrypt_window(self.size - BLOCK)
+        self.size -= _padding_length(self._plain[:BLOCK])
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def tell(self) -> int:
+        """Return the position in the plaintext, in bytes."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Move to a position in the plaintext; nothing is read yet."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.size}[whence]
+        if base + offset < 0:
+            raise ValueError("negative seek position")
+        self._position = base + offset
+        return self._position
+
+    def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
+        """Fill ``buffer`` with plaintext as far as one window reaches; 0 at the end."""
+        position = self._position
+        if position >= self.size:
+            return 0
+        start, end = self._window
+        if not start <= position < end:
+            self._decrypt_window(position - position % BLOCK)
+            start, end = self._window
+        count = min(len(buffer), min(end, self.size) - position)
+        offset = position - start
+        buffer[:count] = memoryview(self._plain)[offset : offset + count]
+        self._position += count
+        return count
+
+    def _decrypt_window(self, start: int) -> None:
+        """Decrypt the stretch of the plaintext that begins at ``start``, a multiple of a block."""
+        if self._context is None or self._context_at != start:
+            self._source.seek(start)
+            iv = bytearray(BLOCK)
+            self._read_exactly(memoryview(iv))
+            self._context = Cipher(algorithms.AES256(self._key), modes.CBC(iv)).decryptor()
+        length = min(len(self._cipher_bytes), self._sealed_size - BLOCK - start)
+        ciphertext = memoryview(self._cipher_bytes)[:length]
+        self._read_exactly(ciphertext)
+        self._context.update_into(ciphertext, self._plain)
+        self._context_at = start + length
+        self._window = (start, start + length)
+
+    def _read_exactly(self, target: memoryview) -> None:
+        filled = 0
+        while filled < len(target):
+            count = self._source.readinto(target[filled:])
+            if not count:
+                raise ArchiveUnreadableError("the archive became shorter while it was read")
+            filled += count
+
+
+def iter_plaintext(source: ByteSource, fragment: Fragment) -> Iterator[memoryview]:
+    """Decrypt a source that cannot seek, chunk by chunk; each chunk is valid until the next is asked for.
+
+    The last block is held back until the end shows its padding, so all chunks but the padding are released.
+
+    Raises:
+        ArchiveDamagedError: length or padding is impossible; what was released before must be thrown away.
+    """
+    iv = _read_up_to(source, BLOCK)
+    if len(iv) < BLOCK:
+        _check_length(len(iv))
+    context = Cipher(algorithms.AES256(derive_key(fragment)), modes.CBC(iv)).decryptor()
+    plain = bytearray(LIMITS.chunk_bytes + 2 * BLOCK)
+    size, held = BLOCK, 0  # held: the last whole block of the chunk before, at the front of `plain`
+    while chunk := _read_up_to(source, LIMITS.chunk_bytes):
+        size += len(chunk)
+        count = held + context.update_into(chunk, memoryview(plain)[held:])
+        release = max(count - BLOCK, 0)
+        yield memoryview(plain)[:release]
+        plain[: count - release] = plain[release:count]
+        held = count - release
+    _check_length(size)
+    yield memoryview(plain)[: BLOCK - _padding_length(plain[:BLOCK])]
+
+
+class CbcWriter:
+    """Encrypts what is written to it into ``sink``; :meth:`finish` ends the archive.
+
+    The random IV goes out at once. A sink that is never finished holds no archive.
+    """
+
+    def __init__(self, sink: BinaryIO, fragment: Fragment) -> None:
+        iv = os.urandom(BLOCK)
+        self._sink = sink
+        self._context = Cipher(algorithms.AES256(derive_key(fragment)), modes.CBC(iv)).encryptor()
+        self._sealed = bytearray(LIMITS.chunk_bytes + BLOCK)
+        self._size = 0
+        sink.write(iv)
+
+    def write(self, plaintext: bytes | bytearray | memoryview) -> None:
+        """Encrypt some bytes of plaintext, of any length."""
+        view = memoryview(plaintext)
+        self._size += len(view)
+        for start in range(0, len(view), LIMITS.chunk_bytes):
+            count = self._context.update_into(view[start : start + LIMITS.chunk_bytes], self._sealed)
+            self._sink.write(memoryview(self._sealed)[:count])
+
+    def finish(self) -> None:
+        """Write the padded last block."""
+        length = BLOCK - self._size % BLOCK
+        self.write(bytes([length]) * length)
+
+
+def _check_length(size: int) -> None:
+    if size < 2 * BLOCK or size % BLOCK:
+        raise ArchiveDamagedError(f"wrong fragment or damaged archive: none is {size} bytes long")
+
+
+def _padding_length(last_block: bytearray) -> int:
+    length = last_block[-1]
+    if not 1 <= length <= BLOCK or last_block[-length:] != bytes([length]) * length:
+        raise ArchiveDamagedError
+    return length
+
+
+def _read_up_to(source: ByteSource, size: int) -> bytes:
+    """Read until ``size`` bytes or the end: a pipe gives what it has, not what was asked for."""
+    chunk = bytearray()
+    while len(chunk) < size and (part := source.read(size - len(chunk))):
+        chunk += part
+    return bytes(chunk)

@@ -1,0 +1,153 @@
+"""Files on disk: results that appear only when complete, secrets that are read with care."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import secrets
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from binary_split.errors import OutputError, SecretFileError
+
+_NAME_MAX = 200  # of 255 bytes, so that a suffix fits
+
+
+class _OutputFile(io.FileIO):
+    """An unbuffered file for writing whose writes are whole and whose failures are ours."""
+
+    def __init__(self, descriptor: int, path: Path) -> None:
+        super().__init__(descriptor, "wb")
+        self._path = path
+
+    def write(self, chunk: bytes | bytearray | memoryview, /) -> int:  # type: ignore[override]
+        view = memoryview(chunk)
+        written = 0
+        with _mapped(self._path):
+            while written < len(view):
+                written += super().write(view[written:]) or 0
+        return written
+
+
+@contextmanager
+def _mapped(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+@contextmanager
+def write_atomically(path: Path, *, mode: int = 0o666, overwrite: bool = True) -> Iterator[BinaryIO]:
+    """Open a file for writing that appears under its name only when the block ends well.
+
+    It is written without a name (so that not even ``kill -9`` leaves anything), or under a temporary one where
+    the file system cannot do that, fsynced and renamed. A device or a pipe is written to directly.
+
+    Args:
+        path: the final name; a symbolic link is followed.
+        mode: permission bits, before the umask.
+        overwrite: whether an older file may be replaced.
+
+    Raises:
+        OutputError: the file cannot be written; an older one was not touched.
+    """
+    path = Path(os.path.realpath(path))
+    if path.is_dir():
+        raise OutputError(f"cannot write {path}: it is a folder")
+    if path.exists() and not path.is_file():  # a rename would replace the device itself
+        with _mapped(path):
+            descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        with _OutputFile(descriptor, path) as device:
+            yield device
+    elif path.exists() and not overwrite:
+        raise OutputError(f"{path} exists already and is not overwritten", hint="Name a file that is new.")
+    else:
+        with _replace(path, mode, overwrite=overwrite) as file:
+            yield file
+
+
+@contextmanager
+def _replace(path: Path, mode: int, *, overwrite: bool) -> Iterator[BinaryIO]:
+    temporary = path.with_name(f".{path.name[:_NAME_MAX]}.{secrets.token_hex(4)}.part")
+    with _mapped(path):
+        descriptor, is_named = _create(temporary, mode)
+    try:
+        with _OutputFile(descriptor, path) as file:
+            yield file
+            with _mapped(path):
+                os.fsync(descriptor)
+                if not is_named:
+                    _give_name(descriptor, temporary)
+        with _mapped(path):
+            if overwrite:
+                temporary.replace(path)
+            else:  # unlike a rename, a link fails where a file has come in the meantime
+                os.link(temporary, path)
+            sync_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _create(temporary: Path, mode: int) -> tuple[int, bool]:
+    """Return a new file's descriptor and whether it has the temporary name already."""
+    if os.access("/proc/self/fd", os.X_OK):
+        with contextlib.suppress(OSError):
+            return os.open(temporary.parent, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, mode), False
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    return os.open(temporary, flags, mode), True
+
+
+def _give_name(descriptor: int, path: Path) -> None:
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:  # a folder's descriptor makes this linkat(2), which alone follows the /proc link
+        os.link(f"/proc/self/fd/{descriptor}", path, src_dir_fd=folder, follow_symlinks=True)
+    finally:
+        os.close(folder)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in a folder survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_secret(path: Path, secret: bytes) -> None:
+    """Write a file that holds a secret: mode 0600, complete or not at all, never over another file.
+
+    Raises:
+        OutputError: it exists already or cannot be written.
+    """
+    with write_atomically(path, mode=0o600, overwrite=False) as file:
+        file.write(secret)
+
+
+def read_secret(path: Path, *, what: str, max_bytes: int) -> bytes:
+    """Read a file that holds a secret, byte-exact; ``-`` is stdin.
+
+    Raises:
+        SecretFileError: it cannot be read, is empty or longer than ``max_bytes``.
+    """
+    try:
+        if str(path) == "-":
+            secret = sys.stdin.buffer.read(max_bytes + 1)
+        else:
+            with path.open("rb") as file:
+                if stat.S_ISDIR(os.fstat(file.fileno()).st_mode):
+                    raise SecretFileError(f"the {what} file {path} is a folder")
+                secret = file.read(max_bytes + 1)
+    except OSError as error:
+        raise SecretFileError(f"cannot read the {what} file {path}: {error.strerror or error}") from error
+    if not secret:
+        raise SecretFileError(f"the {what} file {path} is empty")
+    if len(secret) > max_bytes:
+        raise SecretFileError(f"the {what} file {path} is longer than {max_bytes} bytes")
+    return secret

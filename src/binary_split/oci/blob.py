@@ -1,0 +1,86 @@
+"""One blob as it flows by: its digest, and the diff id of the layer that it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives import hashes
+
+from binary_split.model import Digest
+from binary_split.oci.compression import Compression, Decompressor, detect_compression
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """What is known of a blob that was read once.
+
+    Attributes:
+        digest: of its bytes as stored.
+        diff_id: of the bytes that decompression gives; equal to the digest of an uncompressed one.
+        size: as stored, in bytes.
+    """
+
+    digest: Digest
+    diff_id: Digest
+    size: int
+    compression: Compression
+
+
+def hash_bytes(content: bytes) -> Digest:
+    """Return the digest of some bytes."""
+    state = hashes.Hash(hashes.SHA256())
+    state.update(content)
+    return Digest(state.finalize().hex())
+
+
+def hash_blob(chunks: Iterable[bytes | memoryview]) -> Blob:
+    """Read a whole blob, through its compression too, in constant memory.
+
+    Raises:
+        ArchiveFormatError: a compressed blob is damaged or too large.
+    """
+    hasher = BlobHasher()
+    for chunk in chunks:
+        hasher.update(chunk)
+    return hasher.finish()
+
+
+class BlobHasher:
+    """Digests a blob chunk by chunk; its first 4 bytes, all in the first chunk, tell the compression."""
+
+    def __init__(self) -> None:
+        self._stored = hashes.Hash(hashes.SHA256())
+        self._plain: hashes.Hash | None = None
+        self._decompressor: Decompressor | None = None
+        self._compression = Compression.NONE
+        self._size = 0
+
+    def update(self, chunk: bytes | memoryview) -> None:
+        """Take the next bytes.
+
+        Raises:
+            ArchiveFormatError: the blob is compressed and damaged or too large.
+        """
+        if not self._size:
+            self._compression = detect_compression(bytes(chunk[:4]))
+            if self._compression is not Compression.NONE:
+                self._decompressor = Decompressor(self._compression)
+                self._plain = hashes.Hash(hashes.SHA256())
+        self._size += len(chunk)
+        self._stored.update(chunk)
+        if self._decompressor and self._plain:
+            for piece in self._decompressor.pieces(bytes(chunk)):
+                self._plain.update(piece)
+
+    def finish(self) -> Blob:
+        """Return what was found.
+
+        Raises:
+            ArchiveFormatError: the blob is compressed and cut off.
+        """
+        digest = diff_id = Digest(self._stored.finalize().hex())
+        if self._decompressor and self._plain:
+            self._decompressor.finish()
+            diff_id = Digest(self._plain.finalize().hex())
+        return Blob(digest, diff_id, self._size, self._compression)

@@ -1,0 +1,48 @@
+"""An archive that is a local file."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from pathlib import Path
+
+from binary_split.errors import ArchiveUnreadableError
+
+
+class FileSource(io.FileIO):
+    """A regular file as a seekable byte source whose failures are ours.
+
+    Raises:
+        ArchiveUnreadableError: it is missing, no regular file or block device, or the medium fails.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            # O_NONBLOCK: opening a FIFO that nobody writes to would hang for ever
+            super().__init__(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb")
+            mode = os.fstat(self.fileno()).st_mode
+        except OSError as error:
+            raise self._unreadable(error) from error
+        if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
+            self.close()
+            raise ArchiveUnreadableError(f"cannot read the archive {path}: it is not a regular file")
+        os.posix_fadvise(self.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
+
+    def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
+        """Read some bytes; 0 at the end."""
+        try:
+            return super().readinto(buffer) or 0
+        except OSError as error:
+            raise self._unreadable(error) from error
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read some bytes; ``b""`` at the end."""
+        try:
+            return super().read(-1 if size is None else size) or b""
+        except OSError as error:
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: OSError) -> ArchiveUnreadableError:
+        return ArchiveUnreadableError(f"cannot read the archive {self.path}: {error.strerror or error}")
