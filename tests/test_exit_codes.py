@@ -16,7 +16,7 @@ _kept_alive: list[type] = []  # a class knows its children by weak references on
 def error_tree(**attributes: object) -> type[BinarySplitError]:
     """Make a root and one error outside the product's own tree, which must stay as it is."""
 
-    class Root(Exception):
+    class RootError(Exception):
         """Text."""
 
         code = "error"
@@ -24,8 +24,8 @@ def error_tree(**attributes: object) -> type[BinarySplitError]:
         retryable = False
         hint = ""
 
-    _kept_alive.append(type("NewError", (Root,), {"__doc__": "Text.", **attributes}))
-    return cast("type[BinarySplitError]", Root)
+    _kept_alive.append(type("NewError", (RootError,), {"__doc__": "Text.", **attributes}))
+    return cast("type[BinarySplitError]", RootError)
 
 
 def test_the_page_is_up_to_date() -> None:
