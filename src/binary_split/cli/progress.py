@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Iterator
@@ -11,6 +10,8 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from binary_split.cli.output import describe_error, emit_json
+from binary_split.errors import BinarySplitError
 from binary_split.model import Progress, ProgressSink, ignore_progress
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ progress_option = click.option(
     type=click.Choice(["auto", "bar", "json", "none"]),
     default="auto",
     show_default=True,
-    help="Progress on stderr: a bar, NDJSON lines, or none; auto is a bar on a terminal.",
+    help="A bar on stderr, NDJSON lines on stdout, or none; auto: a bar if stderr is a terminal.",
 )
 
 
@@ -37,12 +38,22 @@ def show_progress(mode: Mode) -> Iterator[ProgressSink]:
         with _bar() as sink:
             yield sink
     elif mode == "json":
-        yield _JsonLines()
+        with _json_lines() as sink:
+            yield sink
     else:
         yield ignore_progress
 
 
-class _JsonLines:
+@contextmanager
+def _json_lines() -> Iterator[ProgressSink]:
+    try:
+        yield _JsonSink()
+    except BinarySplitError as error:
+        emit_json({"event": "error", **describe_error(error)})
+        raise
+
+
+class _JsonSink:
     """Writes a line for each step that begins or ends, and one every 0.2 s between."""
 
     def __init__(self) -> None:
@@ -61,18 +72,18 @@ class _JsonLines:
         self._next_event = now + _EVENT_INTERVAL_S
         elapsed = now - self._step_started
         rate = progress.done / elapsed if elapsed > 0 else 0.0
-        document = {
-            "event": "progress",
-            "step": progress.step,
-            "done_bytes": progress.done,
-            "total_bytes": progress.total,
-            "rate_bytes_per_s": round(rate),
-            "remaining_s": round((progress.total - progress.done) / rate, 1)
-            if progress.total and rate
-            else None,
-            "elapsed_s": round(now - self._started, 3),
-        }
-        click.echo(json.dumps(document), err=True)
+        remaining = (progress.total - progress.done) / rate if progress.total and rate else None
+        emit_json(
+            {
+                "event": "progress",
+                "step": progress.step,
+                "done_bytes": progress.done,
+                "total_bytes": progress.total,
+                "rate_bytes_per_s": round(rate),
+                "remaining_s": None if remaining is None else round(remaining, 1),
+                "elapsed_s": round(now - self._started, 3),
+            }
+        )
 
 
 @contextmanager
