@@ -36,8 +36,10 @@ def decrypt(archive: Path, fragment_file: Path, output: Path, progress: Mode) ->
     """
     if str(archive) == "-" == str(fragment_file):
         raise ConfigError("stdin cannot be both the archive and the fragment")
-    fragment = read_fragment(fragment_file)
     is_stdout = str(output) == "-"
+    if is_stdout and progress == "json":
+        raise ConfigError("stdout cannot take both the tar and JSON", hint="Write the tar to a file.")
+    fragment = read_fragment(fragment_file)
     done = 0
     with (
         _open_plaintext(archive, fragment) as (chunks, total),

@@ -61,10 +61,9 @@ def seal(
     `unlock` as --image-id, by a way that you trust.
     """
     is_stdout = str(output) == "-"
+    as_json = as_json or progress == "json"
     if is_stdout and as_json:
-        raise ConfigError(
-            "stdout cannot take both the archive and --json", hint="Write the archive to a file."
-        )
+        raise ConfigError("stdout cannot take both the archive and JSON", hint="Write the archive to a file.")
     release = Release(version, parse_images(images, version))
     fragment = read_fragment(fragment_file)
     export, total = _open_origin(origin)
