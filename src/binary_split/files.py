@@ -46,8 +46,8 @@ def _mapped(path: Path) -> Iterator[None]:
 def write_atomically(path: Path, *, mode: int = 0o666, overwrite: bool = True) -> Iterator[BinaryIO]:
     """Open a file for writing that appears under its name only when the block ends well.
 
-    It is written without a name (so that not even ``kill -9`` leaves anything), or under a temporary one where
-    the file system cannot do that, fsynced and renamed. A device or a pipe is written to directly.
+    It is written without a name (so that not even ``kill -9`` leaves anything), or under a temporary one
+    where the file system cannot do that, fsynced and renamed. A device or a pipe is written to directly.
 
     Args:
         path: the final name; a symbolic link is followed.

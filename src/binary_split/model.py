@@ -123,11 +123,15 @@ class Progress:
     total: int | None = None
 
 
-class ByteSource(Protocol):
-    """What bytes are read from: files, readers over readers; it need not be seekable if it says so."""
+class Readable(Protocol):
+    """What bytes are read from once, forward: a pipe."""
 
     def read(self, size: int = -1, /) -> bytes | None:
         """Return up to ``size`` bytes; none at the end."""
+
+
+class ByteSource(Readable, Protocol):
+    """What bytes are read from: files, readers over readers; it need not be seekable if it says so."""
 
     def readinto(self, buffer: bytearray | memoryview, /) -> int | None:
         """Fill the buffer as far as is convenient; 0 at the end."""

@@ -1,9 +1,9 @@
 """The original archive format ``cbc``: ``IV(16) || AES-256-CBC(PKCS#7(plaintext))``, key = SHA-256(fragment).
 
-The format has no authentication. A wrong fragment or a damaged file shows only where the length or the padding
-is impossible, and both are reported in the same words: ``wrong fragment or damaged archive``. Whatever else was
-changed comes out as garbage without notice, and whoever flips a bit of one block flips that very bit in the
-next: so what is read here must be checked against a digest before it is trusted.
+The format has no authentication. A wrong fragment or a damaged file shows only where the length or the
+padding is impossible, and both are reported in the same words: ``wrong fragment or damaged archive``.
+Whatever else was changed comes out as garbage without notice, and whoever flips a bit of one block flips
+that very bit in the next: what is read here must be checked against a digest before it is trusted.
 
 Specified in ``docs/archive-formats.md``.
 """
@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algori
 
 from binary_split.config import LIMITS
 from binary_split.errors import ArchiveDamagedError, ArchiveUnreadableError
-from binary_split.model import ByteSource, Fragment
+from binary_split.model import ByteSource, Fragment, Readable
 
 BLOCK = 16
 """AES block, IV and the least amount of padding, in bytes."""
@@ -64,6 +64,14 @@ class CbcReader(io.RawIOBase):
         self._decrypt_window(self.size - BLOCK)
         self.size -= _padding_length(self._plain[:BLOCK])
 
+    def chunks(self) -> Iterator[memoryview]:
+        """Give the rest of the plaintext; each chunk is valid until the next one is asked for."""
+        while self._position < self.size:
+            start, end = self._find_window()
+            chunk = memoryview(self._plain)[self._position - start : min(end, self.size) - start]
+            self._position += len(chunk)
+            yield chunk
+
     def readable(self) -> bool:
         """Return True."""
         return True
@@ -89,15 +97,19 @@ class CbcReader(io.RawIOBase):
         position = self._position
         if position >= self.size:
             return 0
-        start, end = self._window
-        if not start <= position < end:
-            self._decrypt_window(position - position % BLOCK)
-            start, end = self._window
+        start, end = self._find_window()
         count = min(len(buffer), min(end, self.size) - position)
         offset = position - start
         buffer[:count] = memoryview(self._plain)[offset : offset + count]
         self._position += count
         return count
+
+    def _find_window(self) -> tuple[int, int]:
+        """Return a decrypted stretch that holds the current position."""
+        start, end = self._window
+        if not start <= self._position < end:
+            self._decrypt_window(self._position - self._position % BLOCK)
+        return self._window
 
     def _decrypt_window(self, start: int) -> None:
         """Decrypt the stretch of the plaintext that begins at ``start``, a multiple of a block."""
@@ -122,7 +134,7 @@ class CbcReader(io.RawIOBase):
             filled += count
 
 
-def iter_plaintext(source: ByteSource, fragment: Fragment) -> Iterator[memoryview]:
+def iter_plaintext(source: Readable, fragment: Fragment) -> Iterator[memoryview]:
     """Decrypt a source that cannot seek, chunk by chunk; each chunk is valid until the next is asked for.
 
     The last block is held back until the end shows its padding, so all chunks but the padding are released.
@@ -187,7 +199,7 @@ def _padding_length(last_block: bytearray) -> int:
     return length
 
 
-def _read_up_to(source: ByteSource, size: int) -> bytes:
+def _read_up_to(source: Readable, size: int) -> bytes:
     """Read until ``size`` bytes or the end: a pipe gives what it has, not what was asked for."""
     chunk = bytearray()
     while len(chunk) < size and (part := source.read(size - len(chunk))):

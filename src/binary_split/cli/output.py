@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,8 +17,8 @@ def emit(text: str) -> None:
 
 
 def emit_json(document: Mapping[str, Any] | list[Any]) -> None:
-    """Write one JSON document to stdout, one line where stdout is no terminal."""
-    click.echo(json.dumps(document, indent=2 if sys.stdout.isatty() else None, ensure_ascii=False))
+    """Write one JSON document to stdout, as one line."""
+    click.echo(json.dumps(document, ensure_ascii=False))
 
 
 def say(text: str) -> None:

@@ -53,7 +53,7 @@ class LayoutFolder:
         return list(rows)
 
     def find_entry(self, ref: ImageRef) -> IndexEntry | None:
-        """Return the newest entry of a reference; the only image of a layout may be named by its tag alone."""
+        """Return a reference's newest entry; the only image of a layout may be named by its tag alone."""
         entries = self.entries()
         named = [entry for entry in entries if ref in refs_of(entry)]
         if not named and len(entries) == 1 and _annotations(entries[0]).get(_REF_NAME) == ref.tag:

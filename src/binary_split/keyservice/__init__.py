@@ -1,0 +1,1 @@
+"""The vendor's key service: its state on disk, its tokens, and the HTTP API that releases fragments."""

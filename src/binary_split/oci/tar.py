@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from typing import NoReturn
 
 from binary_split.config import LIMITS
 from binary_split.errors import ArchiveFormatError
@@ -102,7 +103,7 @@ class TarReader:
         """Give the content of the current member; each chunk is valid until the next one is asked for."""
         while self._at < self._content_end:
             view = memoryview(self._buffer)[: self._content_end - self._at]
-            count = self._source.readinto(view)
+            count = self._source.readinto(view) or 0
             if not count:
                 _refuse_cut_off()
             self._at += count
@@ -110,8 +111,8 @@ class TarReader:
 
     def drain(self) -> None:
         """Read the source to its end, whatever follows the tar's own."""
-        while count := self._source.readinto(self._buffer):
-            self._at += count
+        while self._source.readinto(self._buffer):
+            pass
 
     def _member(self, header: bytes, size: int, overrides: _Overrides) -> TarMember:
         kind_byte = b"0" if header[156:157] == b"\0" else header[156:157]
@@ -161,15 +162,14 @@ class TarReader:
             pass
 
     def _read(self, size: int) -> bytes:
-        parts = []
-        while size:
-            part = self._source.read(size)
+        content = bytearray()
+        while len(content) < size:
+            part = self._source.read(size - len(content))
             if not part:
                 _refuse_cut_off()
-            parts.append(part)
-            size -= len(part)
-            self._at += len(part)
-        return b"".join(parts)
+            content += part
+        self._at += size
+        return bytes(content)
 
 
 def padded(size: int) -> int:
@@ -203,7 +203,7 @@ def serialise_header(name: str, size: int) -> bytes:
 _LINKS = (Kind.HARD_LINK, Kind.SYMBOLIC_LINK)
 
 
-def _refuse_cut_off() -> None:
+def _refuse_cut_off() -> NoReturn:
     raise ArchiveFormatError("the tar is cut off")
 
 

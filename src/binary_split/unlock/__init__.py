@@ -1,0 +1,1 @@
+"""Unlocking: check, fetch the fragment, unseal, load, verify."""

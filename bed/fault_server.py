@@ -1,0 +1,186 @@
+"""A TCP or TLS server on loopback that misbehaves as it is told, one script for each connection."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from types import TracebackType
+
+_SOCKET_TIMEOUT_S = 5.0
+_REQUEST_MAX = 64 * 1024
+
+
+class Peer:
+    """The server's end of one connection, given to a script."""
+
+    def __init__(self, sock: socket.socket, server: FaultServer) -> None:
+        self._sock = sock
+        self._server = server
+
+    def read_request(self) -> bytes:
+        """Read a request's header, record it, and return it; what came where the client left early."""
+        request = b""
+        while b"\r\n\r\n" not in request and len(request) < _REQUEST_MAX:
+            part = self._sock.recv(4096)
+            if not part:
+                break
+            request += part
+        if request:
+            self._server.requests.append(request)
+        return request
+
+    def send(self, content: bytes) -> None:
+        """Send all of it and count it."""
+        view = memoryview(content)
+        while view:
+            sent = self._sock.send(view)
+            self._server.sent_bytes += sent
+            view = view[sent:]
+
+    def drip(self, content: bytes, *, pause_s: float) -> None:
+        """Send one byte at a time until the client is gone or the server stops."""
+        for byte in content:
+            self.send(bytes([byte]))
+            if self.pause(pause_s):
+                return
+
+    def pause(self, seconds: float) -> bool:
+        """Wait; return True as soon as the server stops."""
+        return self._server.stopping.wait(seconds)
+
+    def hang_up(self) -> None:
+        """End the TCP stream without TLS's goodbye."""
+        self._sock.shutdown(socket.SHUT_RDWR)
+        self._sock.close()
+
+    def reset(self) -> None:
+        """Close so that the client sees a reset, not an end."""
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        self._sock.close()
+
+
+Script = Callable[[Peer], None]
+
+
+class FaultServer:
+    """Runs one script for each connection, in order; the last one serves all further connections.
+
+    Attributes:
+        requests: the header of each request, raw.
+        connections: how many were accepted, before any TLS handshake.
+        sent_bytes: how many bytes of answers the kernel took.
+    """
+
+    def __init__(self, *scripts: Script, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
+        self.requests: list[bytes] = []
+        self.connections = 0
+        self.sent_bytes = 0
+        self.stopping = threading.Event()
+        self._scripts = scripts
+        self._tls = tls
+        self._listener = socket.create_server(
+            (host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET
+        )
+        self.port: int = self._listener.getsockname()[1]
+        self._threads = [threading.Thread(target=self._accept)]
+
+    def url(self, *, host: str = "localhost") -> str:
+        """Return the base URL, by a name that both the client and the certificates know."""
+        return f"{'https' if self._tls else 'http'}://{host}:{self.port}"
+
+    def __enter__(self) -> FaultServer:
+        self._threads[0].start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stopping.set()
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # wakes the accept
+        for thread in self._threads:
+            thread.join()
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while not self.stopping.is_set():
+            try:
+                sock, _ = self._listener.accept()
+            except OSError:
+                return
+            script = self._scripts[min(self.connections, len(self._scripts) - 1)]
+            self.connections += 1
+            thread = threading.Thread(target=self._serve, args=(sock, script))
+            self._threads.append(thread)
+            thread.start()
+
+    def _serve(self, sock: socket.socket, script: Script) -> None:
+        # The client leaves in the middle of most scripts: that is what they are for.
+        with contextlib.suppress(OSError), self._secured(sock) as secured:
+            script(Peer(secured, self))
+            if isinstance(secured, ssl.SSLSocket) and secured.fileno() != -1:
+                secured.unwrap()
+
+    @contextlib.contextmanager
+    def _secured(self, sock: socket.socket) -> Iterator[socket.socket]:
+        with sock:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.settimeout(_SOCKET_TIMEOUT_S)  # no thread outlives its test by more than this
+            if self._tls is None:
+                yield sock
+            else:
+                with self._tls.wrap_socket(sock, server_side=True) as secured:
+                    yield secured
+
+
+def answer(status: str, *headers: str, body: bytes = b"", length: int | None = None) -> Script:
+    """Return the script of a plain answer.
+
+    Args:
+        status: such as ``200 OK``.
+        headers: whole header lines.
+        body: what follows the header.
+        length: the Content-Length to claim; None claims the true one.
+    """
+    return say(head(status, *headers, f"Content-Length: {len(body) if length is None else length}") + body)
+
+
+def head(status: str, *headers: str) -> bytes:
+    """Return an answer's header, complete."""
+    return "\r\n".join([f"HTTP/1.1 {status}", *headers, "", ""]).encode("latin-1")
+
+
+def say(content: bytes) -> Script:
+    """Return the script that reads a request, sends these bytes and closes."""
+
+    def script(peer: Peer) -> None:
+        peer.read_request()
+        peer.send(content)
+
+    return script
+
+
+def drip_after_request(prompt: bytes, slow: bytes, *, pause_s: float = 0.05) -> Script:
+    """Return the script that sends the first bytes at once and the others one by one."""
+
+    def script(peer: Peer) -> None:
+        peer.read_request()
+        peer.send(prompt)
+        peer.drip(slow, pause_s=pause_s)
+
+    return script
+
+
+def pour_endlessly(prompt: bytes, chunk: bytes) -> Script:
+    """Return the script that never stops sending by itself."""
+
+    def script(peer: Peer) -> None:
+        peer.read_request()
+        peer.send(prompt)
+        while not peer.pause(0):
+            peer.send(chunk)
+
+    return script

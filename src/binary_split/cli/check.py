@@ -1,0 +1,64 @@
+"""``binary-split check``."""
+
+from __future__ import annotations
+
+import click
+
+from binary_split.cli.options import (
+    choose_images,
+    engine_option,
+    image_id_option,
+    image_option,
+    json_option,
+    parse_image_ids,
+    version_option,
+)
+from binary_split.cli.output import emit, emit_json
+from binary_split.config import load_settings
+from binary_split.engines import open_engine
+from binary_split.errors import ImageMismatchError, ImageMissingError
+from binary_split.unlock.checking import ExpectedImage
+
+
+@click.command()
+@version_option
+@image_option
+@image_id_option
+@engine_option
+@json_option
+def check(
+    version: str, images: tuple[str, ...], image_ids: tuple[str, ...], engine: str | None, as_json: bool
+) -> None:
+    """Say whether all images of a release are in the engine.
+
+    The exit code is 52 if one is missing, 53 if one is another image than --image-id names.
+    """
+    settings = load_settings()
+    pins = parse_image_ids(image_ids, version, settings)
+    target = open_engine(engine or settings.engine)
+    id_kind = target.describe().id_kind
+    rows: list[dict[str, str | None]] = []
+    for ref in choose_images(images, version, pins):
+        found = target.find_image(ref)
+        status = "missing"
+        if found is not None:
+            status = "present" if ExpectedImage(ref, pins.get(ref)).is_met_by(found, id_kind) else "other"
+        rows.append({"ref": str(ref), "status": status, "id": str(found.id) if found else None})
+    if as_json:
+        emit_json(
+            {"version": version, "complete": all(row["status"] == "present" for row in rows), "images": rows}
+        )
+    else:
+        for row in rows:
+            emit(f"{row['status']:<8} {row['ref']:<40} {row['id'] or ''}".rstrip())
+    _raise_unless_complete(rows)
+
+
+def _raise_unless_complete(rows: list[dict[str, str | None]]) -> None:
+    for status, kind, words in (
+        ("other", ImageMismatchError, "not the image that --image-id names"),
+        ("missing", ImageMissingError, "not in the engine"),
+    ):
+        names = [str(row["ref"]) for row in rows if row["status"] == status]
+        if names:
+            raise kind(f"{', '.join(names)}: {words}")

@@ -1,0 +1,188 @@
+"""``binary-split unlock``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from binary_split.cli.options import (
+    FILE,
+    choose_images,
+    engine_option,
+    format_size,
+    fragment_file_option,
+    image_id_option,
+    image_option,
+    json_option,
+    parse_image_ids,
+    read_fragment,
+    version_option,
+)
+from binary_split.cli.output import emit_json, say, warn
+from binary_split.cli.progress import Mode, progress_option, show_progress
+from binary_split.config import LIMITS, Settings, load_settings
+from binary_split.engines import open_engine
+from binary_split.errors import ArchiveUnauthenticatedError, ConfigError
+from binary_split.files import read_secret
+from binary_split.model import Digest, Fragment, ImagePins, ImageRef
+from binary_split.unlock.pipeline import FragmentSource, UnlockOrder, UnlockResult
+from binary_split.unlock.pipeline import unlock as run_unlock
+
+
+@click.command()
+@click.argument("archive", type=click.Path(path_type=Path))
+@version_option
+@image_option
+@image_id_option
+@click.option(
+    "--allow-unauthenticated",
+    is_flag=True,
+    help="Load whatever a `cbc` archive holds: anyone who had it in hands may have changed it.",
+)
+@click.option("--key-service", metavar="URL", help="The key service [env: BINARY_SPLIT_KEY_SERVICE].")
+@click.option(
+    "--token-file", type=FILE, metavar="T", help="File that holds the token [env: BINARY_SPLIT_TOKEN_FILE]."
+)
+@click.option("--key-id", metavar="ID", help="Which fragment to ask for; default: the token's own.")
+@click.option("--ca-file", type=FILE, metavar="F", help="The key service's own CA, in PEM.")
+@click.option("--insecure-http", is_flag=True, help="Allow plain http to the key service beyond loopback.")
+@fragment_file_option
+@engine_option
+@progress_option
+@json_option
+def unlock(
+    archive: Path,
+    version: str,
+    images: tuple[str, ...],
+    image_ids: tuple[str, ...],
+    allow_unauthenticated: bool,
+    key_service: str | None,
+    token_file: Path | None,
+    key_id: str | None,
+    ca_file: Path | None,
+    insecure_http: bool,
+    fragment_file: Path | None,
+    engine: str | None,
+    progress: Mode,
+    as_json: bool,
+) -> None:
+    """Fetch the fragment, load the archive's images into the engine and prove that all are there.
+
+    Nothing is done where all images are there already. The plaintext goes through memory into the engine, and
+    nothing that does not match the image ids is loaded.
+    """
+    settings = load_settings()
+    pins = parse_image_ids(image_ids, version, settings)
+    refs = choose_images(images, version, pins)
+    order = UnlockOrder(archive, refs, _choose_pins(refs, pins, allow_unauthenticated))
+    source: FragmentSource
+    if fragment_file is not None:
+        source = _FragmentFile(fragment_file)
+    else:
+        source = _KeyService(
+            settings, key_service, token_file, key_id, ca_file, insecure_http or settings.insecure_http
+        )
+    target = open_engine(engine or settings.engine)
+    with show_progress(progress) as report:
+        result = run_unlock(order, target, source, report=report)
+    if as_json:
+        emit_json(_describe(result, version))
+    else:
+        say(_summarise(result))
+
+
+def _choose_pins(
+    refs: tuple[ImageRef, ...], pins: Mapping[ImageRef, Digest], allow_unauthenticated: bool
+) -> ImagePins | None:
+    """Return the pins, which must cover every image, or None where the person takes the risk."""
+    unpinned = [str(ref) for ref in refs if ref not in pins]
+    if not unpinned:
+        return pins
+    if not allow_unauthenticated:
+        raise ArchiveUnauthenticatedError(
+            f"a cbc archive proves nothing of its own, and no image id is given for {', '.join(unpinned)}"
+        )
+    warn("--allow-unauthenticated: whoever had this archive in hands may have changed what it loads")
+    return pins or None
+
+
+class _FragmentFile:
+    """A fragment that was brought by hand."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def authenticate(self) -> None:
+        """Whoever has the file is entitled."""
+
+    def fetch(self) -> Fragment:
+        """Read the file."""
+        return read_fragment(self._path)
+
+
+class _KeyService:
+    """The key service that the options, or else the settings, name."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        url: str | None,
+        token_file: Path | None,
+        key_id: str | None,
+        ca_file: Path | None,
+        insecure_http: bool,
+    ) -> None:
+        self._settings = settings
+        self._url = url or settings.key_service
+        self._token_file = token_file or settings.token_file
+        self._key_id = key_id
+        self._ca_file = ca_file or settings.ca_file
+        self._insecure_http = insecure_http
+        self._token = ""
+        if not self._url:
+            raise ConfigError("no key service is given", hint="Name one with --key-service URL.")
+
+    def authenticate(self) -> None:
+        """Read the token."""
+        if self._token_file is not None:
+            content = read_secret(self._token_file, what="token", max_bytes=LIMITS.token_bytes)
+            self._token = content.decode(errors="replace").strip()
+        elif self._settings.token:
+            self._token = self._settings.token
+        else:
+            raise ConfigError("no token is given", hint="Name its file with --token-file (- for stdin).")
+
+    def fetch(self) -> Fragment:
+        """Ask the key service."""
+        from binary_split.keyclient import fetch_fragment
+
+        return fetch_fragment(
+            str(self._url),
+            self._token,
+            key_id=self._key_id,
+            ca_file=self._ca_file,
+            insecure_http=self._insecure_http,
+        )
+
+
+def _summarise(result: UnlockResult) -> str:
+    count = len(result.images)
+    if not result.loaded:
+        return f"ready: all {count} images are there already, nothing was loaded"
+    size = format_size(result.sent_bytes)
+    return f"ready: {len(result.loaded)} of {count} images loaded ({size}), all verified"
+
+
+def _describe(result: UnlockResult, version: str) -> dict[str, object]:
+    return {
+        "version": version,
+        "state": "ready",
+        "loaded": [str(ref) for ref in result.loaded],
+        "sent_bytes": result.sent_bytes,
+        "images": [
+            {"ref": str(image.ref), "id": str(image.config_digest) if image.config_digest else None}
+            for image in result.images
+        ],
+    }

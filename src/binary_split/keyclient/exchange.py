@@ -1,0 +1,111 @@
+"""One bounded HTTP exchange with the key service."""
+
+from __future__ import annotations
+
+import ssl
+from http.client import HTTPException
+from pathlib import Path
+
+import requests
+import urllib3.exceptions
+
+from binary_split.config import Limits
+from binary_split.errors import ConfigError, KeyServiceError
+from binary_split.keyclient.address import Address
+from binary_split.keyclient.answer import Answer
+from binary_split.keyclient.connection import open_session
+from binary_split.keyclient.failure import explain_failure
+from binary_split.keyclient.token import BearerToken
+from binary_split.keyclient.waiting import Deadline
+
+# requests' own errors are OSErrors, ssl's and UnicodeError are OSErrors or ValueErrors.
+_LIBRARY_ERRORS = (
+    OSError,
+    ValueError,
+    HTTPException,
+    urllib3.exceptions.HTTPError,
+    urllib3.exceptions.HTTPWarning,
+)
+
+
+def trust(ca_file: Path | None) -> ssl.SSLContext:
+    """Return a TLS context, 1.2 or newer, that trusts the CA of a file alone, or else the system's.
+
+    Raises:
+        ConfigError: the file cannot be read or holds no certificate.
+    """
+    try:
+        context = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
+    except ssl.SSLError as error:
+        raise ConfigError(f"{ca_file} holds no PEM certificate") from error
+    except OSError as error:
+        raise ConfigError(f"cannot read the CA file {ca_file}: {error.strerror}") from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # The standard library takes SSLKEYLOGFILE from the environment; logged session keys give the token away.
+    context.keylog_filename = None  # type: ignore[assignment]
+    return context
+
+
+def ask(
+    address: Address,
+    token: BearerToken,
+    *,
+    context: ssl.SSLContext | None,
+    deadline: Deadline,
+    limits: Limits,
+) -> Answer:
+    """Send one request and read its answer, of the body at most one byte more than a fragment may have.
+
+    Every wait ends with the deadline; ``context`` is None for plain HTTP.
+
+    Raises:
+        KeyServiceError: one of its subclasses; no whole answer came.
+    """
+    with open_session(address, context, deadline, limits) as session:
+        # Errors are raised outside the except clauses: what they would chain may hold request or body.
+        failure: KeyServiceError
+        try:
+            response = session.get(
+                address.url,
+                headers={
+                    "Accept": "application/octet-stream, */*;q=0.5",
+                    "Accept-Encoding": "identity",
+                    "Authorization": token.authorization(),
+                    "Connection": "close",
+                    "User-Agent": "binary-split",
+                },
+                allow_redirects=False,
+                stream=True,
+                timeout=(limits.connect_timeout_s, limits.read_timeout_s),
+            )
+        except _LIBRARY_ERRORS as error:
+            failure = explain_failure(error, host=address.host, answered=False, deadline=deadline)
+        else:
+            with response:
+                return _read_answer(response, address, deadline, limits)
+    raise failure
+
+
+def _read_answer(response: requests.Response, address: Address, deadline: Deadline, limits: Limits) -> Answer:
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    head = Answer(response.status_code, headers)
+    if not head.is_body_wanted():
+        return head
+    failure: KeyServiceError
+    try:
+        return Answer(head.status, headers, _read_body(response, limits.fragment_bytes + 1))
+    except _LIBRARY_ERRORS as error:
+        failure = explain_failure(error, host=address.host, answered=True, deadline=deadline)
+    if head.status != 200:
+        return head  # the status says enough without its explanation
+    raise failure
+
+
+def _read_body(response: requests.Response, max_bytes: int) -> bytes:
+    body = bytearray()
+    while len(body) < max_bytes:
+        part = response.raw.read(max_bytes - len(body), decode_content=False)
+        if not part:
+            break
+        body += part
+    return bytes(body)

@@ -1,0 +1,97 @@
+"""The SQLite database: its connections, its transactions, and its failures in our own words."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from binary_split.errors import KeyStoreDamagedError, KeyStoreError, KeyStoreStateError
+
+BUSY_TIMEOUT_S = 3.0
+_TRY_AGAIN = "Try again: another program holds the database, or its disk is full."
+
+
+def create_database_file(path: Path) -> None:
+    """Make the empty database file with mode 0600; SQLite gives its WAL the same mode.
+
+    Raises:
+        OSError: the file exists, or cannot be made.
+    """
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+
+
+def connect_database(path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Engine:
+    """Return the engine for an existing database file, waiting at most ``busy_timeout_s`` for a lock."""
+    engine = create_engine(
+        # mode=rw: SQLite makes no empty database where one is missing
+        URL.create("sqlite", database=path.absolute().as_uri(), query={"mode": "rw", "uri": "true"}),
+        connect_args={"timeout": busy_timeout_s, "check_same_thread": False},
+        pool_timeout=busy_timeout_s,
+        hide_parameters=True,  # no error message of the library's shows a row
+    )
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: object) -> None:
+        connection.isolation_level = (
+            None  # we say BEGIN ourselves; the driver's own habit leaves DDL out of it
+        )
+        for pragma in ("journal_mode=WAL", "foreign_keys=ON", "synchronous=FULL"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # IMMEDIATE: a writer waits for its turn at the start, where waiting works, and not halfway.
+        writes = connection.get_execution_options().get("binary_split_writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """Give a connection in a transaction that only reads.
+
+    Raises:
+        KeyStoreStateError: the database cannot be opened, is locked, or its disk fails.
+        KeyStoreDamagedError: the file is no sound database.
+    """
+    with _our_errors(), engine.connect() as connection, connection.begin():
+        yield connection
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """Give a connection in a transaction that is durable when the block ends, or gone if it raises.
+
+    Raises:
+        KeyStoreStateError: the database cannot be opened, is locked, or its disk is full.
+        KeyStoreDamagedError: the file is no sound database.
+    """
+    with _our_errors(), engine.connect() as connection:
+        connection = connection.execution_options(binary_split_writes=True)  # noqa: PLW2901 - the same one
+        with connection.begin():
+            yield connection
+
+
+@contextmanager
+def _our_errors() -> Iterator[None]:
+    try:
+        yield
+    except KeyStoreError:
+        raise
+    except (OperationalError, PoolTimeoutError) as error:
+        reason = error.orig if isinstance(error, OperationalError) else "all connections are in use"
+        raise KeyStoreStateError(f"the database cannot be used: {reason}", hint=_TRY_AGAIN) from error
+    except DatabaseError as error:
+        raise KeyStoreDamagedError(
+            f"the database is damaged: {error.orig}", hint="Restore the database from a backup."
+        ) from error
+    except SQLAlchemyError as error:
+        raise KeyStoreStateError(f"the database failed: {type(error).__name__}") from error

@@ -1,0 +1,118 @@
+"""The answers other than a fragment: RFC 9457 problems, with RFC 6750's challenge where it asks for one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from binary_split.errors import (
+    BinarySplitError,
+    FragmentForbiddenError,
+    FragmentNotFoundError,
+    KeyEncryptionKeyError,
+    KeyStoreDamagedError,
+    KeyStoreStateError,
+    TokenRejectedError,
+)
+
+MEDIA_TYPE = "application/problem+json"
+NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache", "X-Content-Type-Options": "nosniff"}
+RETRY_AFTER_S = 5
+_REALM = 'Bearer realm="binary-split"'
+
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["type", "title", "status"],
+    "properties": {
+        "type": {"type": "string", "const": "about:blank"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One answer: its status, what a person reads, and its own headers."""
+
+    status: HTTPStatus
+    detail: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def response(self) -> Response:
+        """Return it as an HTTP response that nothing may store."""
+        document = {"type": "about:blank", "title": self.status.phrase, "status": int(self.status)}
+        if self.detail:
+            document["detail"] = self.detail
+        return JSONResponse(
+            document, status_code=self.status, media_type=MEDIA_TYPE, headers={**NO_STORE, **self.headers}
+        )
+
+
+class ProblemError(Exception):
+    """Ends a request with a problem."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.detail)
+        self.problem = problem
+
+
+def _challenge(error: str, description: str) -> dict[str, str]:
+    return {"WWW-Authenticate": f'{_REALM}, error="{error}", error_description="{description}"'}
+
+
+# RFC 6750 section 3.1: whoever sent no token at all is told no error.
+NO_TOKEN = Problem(HTTPStatus.UNAUTHORIZED, "A bearer token is needed.", {"WWW-Authenticate": _REALM})
+MALFORMED_TOKEN = Problem(
+    HTTPStatus.BAD_REQUEST,
+    "The Authorization header is malformed.",
+    _challenge("invalid_request", "The Authorization header is malformed"),
+)
+REJECTED_TOKEN = Problem(
+    HTTPStatus.UNAUTHORIZED,
+    "The token is unknown or has expired.",
+    _challenge("invalid_token", "The token is unknown or has expired"),
+)
+REVOKED_TOKEN = Problem(  # 403, not 401: docs/adr/0010-revoked-token-403.md
+    HTTPStatus.FORBIDDEN, "The token was revoked.", _challenge("invalid_token", "The token was revoked")
+)
+NO_SUCH_FRAGMENT = Problem(HTTPStatus.NOT_FOUND, "There is no such fragment for this token.")
+UNAVAILABLE = Problem(
+    HTTPStatus.SERVICE_UNAVAILABLE, "The store cannot be used now.", {"Retry-After": str(RETRY_AFTER_S)}
+)
+FAILED = Problem(HTTPStatus.INTERNAL_SERVER_ERROR)
+
+_BY_ERROR: Mapping[type[BinarySplitError], Problem] = {
+    TokenRejectedError: REJECTED_TOKEN,
+    FragmentForbiddenError: REVOKED_TOKEN,
+    FragmentNotFoundError: NO_SUCH_FRAGMENT,
+    KeyStoreStateError: UNAVAILABLE,
+    KeyStoreDamagedError: FAILED,
+    KeyEncryptionKeyError: FAILED,
+}
+
+
+def answer_problem(_request: Request, error: Exception) -> Response:
+    """Answer a ProblemError."""
+    problem = error.problem if isinstance(error, ProblemError) else FAILED
+    return problem.response()
+
+
+def answer_error(_request: Request, error: Exception) -> Response:
+    """Answer one of our own errors with its problem; what has none is a 500 without details."""
+    problem = _BY_ERROR.get(type(error), FAILED) if isinstance(error, BinarySplitError) else FAILED
+    return problem.response()
+
+
+def answer_http(_request: Request, error: Exception) -> Response:
+    """Answer what the router refuses: no such path, no such method."""
+    if not isinstance(error, HTTPException):
+        return FAILED.response()
+    return Problem(HTTPStatus(error.status_code), headers=error.headers or {}).response()

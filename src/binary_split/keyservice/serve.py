@@ -1,0 +1,140 @@
+"""Run the key service: one listening socket, TLS 1.2 or newer, until SIGTERM."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import signal
+import socket
+import ssl
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from binary_split.errors import ConfigError
+from binary_split.keyservice.app import create_app
+from binary_split.keyservice.store import Store
+
+_BACKLOG = 1024
+_HEAD_BYTES = 32 * 1024
+_KEEP_ALIVE_S = 15
+_STOP_S = 10
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """The service's certificate chain and its private key, both PEM."""
+
+    certificate: Path
+    key: Path
+
+
+def tls_files(certificate: Path | None, key: Path | None) -> TlsFiles | None:
+    """Return both files, or None where neither is given.
+
+    Raises:
+        ConfigError: only one of them is given.
+    """
+    if certificate is None and key is None:
+        return None
+    if certificate is None or key is None:
+        raise ConfigError("a certificate and its private key are needed together")
+    return TlsFiles(certificate, key)
+
+
+def serve_store(
+    store: Store, *, host: str, port: int, tls: TlsFiles | None, on_listening: Callable[[str], None]
+) -> None:
+    """Answer requests until SIGTERM or SIGINT; requests under way are finished first.
+
+    Args:
+        store: what to answer from; the caller closes it.
+        host: a name or an address of this machine; the first address it has is taken.
+        port: 0 takes a free one.
+        tls: None is plain http, which a loopback address only may speak.
+        on_listening: is told the service's URL, once connections are taken.
+
+    Raises:
+        ConfigError: the address or the TLS files cannot be used, or plain http would leave the machine.
+    """
+    context = None if tls is None else _tls_context(tls)
+    with open_listener(host, port, plain=context is None) as listener:
+        server = build_server(store, context)
+        _log_to_stderr()
+        # uvicorn raises the signal again when it has stopped: that is a success, not a death by signal.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda _number, _frame: sys.exit(0))
+        on_listening(listener_url(listener, plain=context is None))
+        server.run(sockets=[listener])
+
+
+def open_listener(host: str, port: int, *, plain: bool) -> socket.socket:
+    """Return a listening socket.
+
+    Raises:
+        ConfigError: the address cannot be had, or ``plain`` is asked for beyond loopback.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        # The numeric address is the one that is judged and the one that is bound: no name is asked twice.
+        if plain and not ipaddress.ip_address(str(address[0]).partition("%")[0]).is_loopback:
+            raise ConfigError(
+                f"plain http on {host} would show tokens and fragments to the network",
+                hint="Give --tls-cert and --tls-key, or listen on 127.0.0.1.",
+            )
+        return socket.create_server((str(address[0]), port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise ConfigError(f"cannot listen on {host} port {port}: {error.strerror}") from error
+
+
+def listener_url(listener: socket.socket, *, plain: bool) -> str:
+    """Return the URL at which a listening socket is reached."""
+    host, port = listener.getsockname()[:2]
+    return f"{'http' if plain else 'https'}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def build_server(store: Store, context: ssl.SSLContext | None) -> uvicorn.Server:
+    """Return the server, not running yet."""
+    config = uvicorn.Config(
+        create_app(store),
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,  # it would log the query; the application writes its own line
+        server_header=False,
+        proxy_headers=False,
+        h11_max_incomplete_event_size=_HEAD_BYTES,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=_STOP_S,
+    )
+    config.load()
+    config.ssl = context  # ours: its versions are stated, and no passphrase is asked for on a terminal
+    return uvicorn.Server(config)
+
+
+def _tls_context(files: TlsFiles) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    for path in (files.certificate, files.key):
+        try:
+            path.open("rb").close()
+        except OSError as error:
+            raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+    try:
+        context.load_cert_chain(files.certificate, files.key, password=lambda: "")
+    except (ssl.SSLError, OSError, ValueError) as error:
+        raise ConfigError(
+            f"{files.certificate} and {files.key} are no certificate with its unencrypted private key, in PEM"
+        ) from error
+    return context
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # its start-up lines would repeat ours

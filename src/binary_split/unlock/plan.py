@@ -1,0 +1,98 @@
+"""What an archive must hold and what of it is to be sent, from its headers and documents alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from binary_split.errors import ImageMismatchError, ImageMissingError
+from binary_split.model import Digest, ImagePins, ImageRef
+from binary_split.oci.blob import Blob, hash_blob
+from binary_split.oci.compression import Compression, detect_compression
+from binary_split.oci.image_tar import ImageTar
+from binary_split.oci.images import StoredImage, index_images
+from binary_split.oci.layout import LayoutImage, LayoutTar
+from binary_split.unlock.checking import ExpectedImage
+
+_BLOB_PREFIX = "blobs/sha256/"
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedImage:
+    """An image of the archive as it would be sent, and the members that hold its layers."""
+
+    layout: LayoutImage
+    members: tuple[str, ...]
+
+    def expected(self) -> list[ExpectedImage]:
+        """Return what the engine must have after loading."""
+        config = self.layout.config
+        digests = (config.digest, self.layout.manifest_digest, config.diff_ids)
+        return [ExpectedImage(ref, *digests) for ref in self.layout.refs]
+
+
+def plan_images(tar: ImageTar, refs: Iterable[ImageRef], pins: ImagePins | None) -> tuple[PlannedImage, ...]:
+    """Match an archive's images with the release.
+
+    Args:
+        tar: the opened archive.
+        refs: the images of the release.
+        pins: their config digests; None where the caller accepts whatever the archive says.
+
+    Raises:
+        ImageMissingError: the archive lacks an image.
+        ImageMismatchError: an image is not the pinned one, or not of the release at all.
+        ArchiveFormatError: a layer cannot be read.
+    """
+    refs = tuple(refs)
+    found = index_images(tar.images)
+    missing = [str(ref) for ref in refs if ref not in found]
+    if missing:
+        raise ImageMissingError(
+            f"the archive does not hold {', '.join(missing)}",
+            hint="Check --version and --image: this archive is of another release.",
+        )
+    extra = [str(ref) for ref in found if ref not in refs]
+    if extra:
+        raise ImageMismatchError(
+            f"the archive holds {', '.join(extra)}, not part of the release: nothing was loaded",
+            hint="Name every image of the release with --image, if you trust them all.",
+        )
+    for ref, pin in (pins or {}).items():
+        if ref in found and found[ref].config.digest != pin:
+            raise ImageMismatchError(
+                f"{ref} in the archive is {found[ref].config.digest}, not {pin}: nothing was loaded"
+            )
+    return tuple(_plan_image(tar, image) for image in tar.images if image.refs)
+
+
+def build_tar(tar: ImageTar, images: Iterable[PlannedImage]) -> LayoutTar:
+    """Return the tar to send: each layer once, in the order in which the archive holds them."""
+    images = tuple(images)
+    members: dict[Blob, str] = {}
+    for image in images:
+        members.update(zip(image.layout.layers, image.members, strict=True))
+    layers = sorted(members, key=lambda layer: tar.members[members[layer]].offset)
+
+    def open_layer(layer: Blob) -> Iterator[memoryview]:
+        return tar.chunks(members[layer])
+
+    return LayoutTar((image.layout for image in images), layers, open_layer)
+
+
+def _plan_image(tar: ImageTar, image: StoredImage) -> PlannedImage:
+    rows = zip(image.layers, image.config.diff_ids, strict=True)
+    layers = tuple(_plan_layer(tar, name, diff_id) for name, diff_id in rows)
+    return PlannedImage(LayoutImage(image.refs, image.config, layers), image.layers)
+
+
+def _plan_layer(tar: ImageTar, name: str, diff_id: Digest) -> Blob:
+    """Say what a layer must turn out to be; only one that states no digest of its own is read for it."""
+    compression = detect_compression(tar.head(name, 4))
+    if compression is Compression.NONE:
+        digest = diff_id
+    elif name.startswith(_BLOB_PREFIX) and len(name) == len(_BLOB_PREFIX) + 64:
+        digest = Digest.parse(f"sha256:{name.removeprefix(_BLOB_PREFIX)}")
+    else:
+        digest = hash_blob(tar.chunks(name)).digest
+    return Blob(digest, diff_id, tar.members[name].size, compression)
