@@ -16,14 +16,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from binary_split.keyservice.serve import (
-    TlsFiles,
-    build_server,
-    listener_url,
-    open_listener,
-    run_server,
-    tls_context,
-)
+from binary_split.keyservice.listener import listener_url, open_listener
+from binary_split.keyservice.serve import TlsFiles, build_server, run_server, tls_context
 from binary_split.keyservice.state import create_state, open_state
 from binary_split.keyservice.store import Store
 from binary_split.model import Fragment

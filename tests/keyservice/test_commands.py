@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -118,7 +119,9 @@ def test_from_init_to_a_revoked_token(shell: Shell, tmp_path: Path, tls: TlsFile
         assert shell.spawn("token", "revoke", token_id)[:2] == (0, "")
         assert client.get(f"{url}/binary-split/key-fragment?x={token}", timeout=10).status_code == 403
         process.send_signal(signal.SIGTERM)
+        asked = time.monotonic()
         out, err = process.communicate(timeout=20)
+        assert time.monotonic() - asked < 8, "an idle TLS client held up the stop"
     assert process.returncode == 0, err
     assert out == ""
     assert "GET /binary-split/key-fragment 200" in err
