@@ -6,10 +6,10 @@ import sys
 
 import click
 
-from binary_split import __version__
 from binary_split.cli.lazy import LazyGroup
 from binary_split.cli.output import report_error
 from binary_split.errors import BinarySplitError, ConfigError
+from binary_split.version import __version__
 
 _OPTIONAL = {"alembic", "fastapi", "sqlalchemy", "starlette", "uvicorn"}
 _INTERRUPTED = 130
