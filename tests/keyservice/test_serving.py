@@ -57,7 +57,7 @@ def test_tls_1_1_is_refused(service: Service, trusting: ssl.SSLContext) -> None:
     trusting.minimum_version = trusting.maximum_version = ssl.TLSVersion.TLSv1_1
     with (
         socket.create_connection((str(url.hostname), url.port or 0), timeout=10) as plain,
-        pytest.raises(ssl.SSLError, match="PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL"),
+        pytest.raises(ssl.SSLError),  # the server sends an alert or just hangs up
     ):
         trusting.wrap_socket(plain, server_hostname="127.0.0.1")
 
