@@ -13,7 +13,7 @@ help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | \
 	  while IFS='|' read -r target text; do printf '%-16s %s\n' "$$target" "$$text"; done
 
-demo: bootstrap test-tools  ## seal, unlock and verify a made-up release on private engines
+demo: bootstrap  ## seal, unlock and verify a made-up release, here and now
 	$(PYTHON) -m scripts.demo
 
 test: bootstrap test-tools  ## all tests, real engines included
@@ -25,7 +25,7 @@ test-fast: bootstrap  ## the tests that need no engine and take milliseconds
 soak: bootstrap test-tools  ## the long tests: many kills, many rounds
 	$(PYTEST) -m soak
 
-bench: bootstrap test-tools  ## measure against `docker load` of the plain tar
+bench: bootstrap test-tools  ## measure against openssl and `docker load`
 	$(PYTHON) -m scripts.bench
 
 lint: bootstrap  ## style, types, layers, generated pages

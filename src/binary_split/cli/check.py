@@ -49,8 +49,9 @@ def check(
             {"version": version, "complete": all(row["status"] == "present" for row in rows), "images": rows}
         )
     else:
+        width = max(len(str(row["ref"])) for row in rows)
         for row in rows:
-            emit(f"{row['status']:<8} {row['ref']:<40} {row['id'] or ''}".rstrip())
+            emit(f"{row['status']:<8} {row['ref']:<{width}}  {row['id'] or ''}".rstrip())
     _raise_unless_complete(rows)
 
 
