@@ -1,7 +1,7 @@
 """ASCII armor, read strictly (C2SP age.md, "ASCII armor"; RFC 7468, figure 3).
 
-Lines of 64 columns, the last one shorter or as long, canonical base64 with its padding; LF or CRLF; white space
-only before and after the block, and little of it.
+Lines of 64 columns, the last one shorter or as long, canonical base64 with its padding; LF or CRLF; white
+space only before and after the block, and little of it.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from binary_split.archive.age.stream import (
 )
 from binary_split.errors import ArchiveUnreadableError
 
-_SPAN_CHUNKS = 16  # a thread's task: long against the cost of handing it over, short against the cache
+_SPAN_CHUNKS = 8  # a thread's task: long against the cost of handing it over, short against the cache
 _MAX_THREADS = 4
 
 
@@ -34,11 +34,13 @@ class _Span:
         first: index of the first chunk.
         count: how many chunks.
         verified: how many bytes at the head of ``plain`` are authenticated.
+        intact: whether every chunk was authentic; an empty one may be, with nothing verified to show for it.
     """
 
     first: int = 0
     count: int = 0
     verified: int = 0
+    intact: bool = False
     sealed: bytearray = field(default_factory=lambda: bytearray(_SPAN_CHUNKS * SEALED_BYTES))
     plain: bytearray = field(default_factory=lambda: bytearray(_SPAN_CHUNKS * CHUNK_BYTES))
 
@@ -53,9 +55,9 @@ class _Span:
 class SeekableReader(PayloadReader):
     """Decrypts any part of a payload from a source that it alone uses.
 
-    The final chunk is authenticated before the constructor returns, and with it the length: a payload that was
-    cut, or to which something was appended, releases nothing at all. Other chunks are authenticated when they are
-    read. Bytes read in order are decrypted ahead by threads; a jump decrypts one chunk (64 KiB).
+    The final chunk is authenticated before the constructor returns, and with it the length: a payload that
+    was cut, or to which something was appended, releases nothing at all. Other chunks are authenticated when
+    they are read. Bytes read in order are decrypted ahead by threads; a jump decrypts one chunk (64 KiB).
 
     Args:
         source: holds the sealed chunks; its errors pass where they are ours.
@@ -84,7 +86,7 @@ class SeekableReader(PayloadReader):
         self._chunks = max(1, -(-self._sealed_size // SEALED_BYTES))
         self._position = 0
         self._current = self._fetch_one(self._chunks - 1)
-        if self._current.verified + CHUNK_BYTES * (self._chunks - 1) != self._size:
+        if not self._current.intact:
             self.close()
             raise damaged()
 
@@ -206,7 +208,7 @@ class SeekableReader(PayloadReader):
 
     def _fetch(self, span: _Span) -> None:
         """Read and decrypt a span as far as it is authentic; runs in any thread."""
-        span.verified = 0
+        span.verified, span.intact = 0, False
         offset = span.first * SEALED_BYTES
         size = min(span.count * SEALED_BYTES, self._sealed_size - offset)
         sealed, plain = memoryview(span.sealed)[:size], memoryview(span.plain)
@@ -224,6 +226,7 @@ class SeekableReader(PayloadReader):
             if opened is None:
                 return
             span.verified += opened
+        span.intact = True
 
 
 def _size_of(source: SeekableSource) -> int:

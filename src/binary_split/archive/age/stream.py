@@ -1,4 +1,4 @@
-"""The payload: 64 KiB chunks under ChaCha20-Poly1305, bound to their place and the end (C2SP age.md, "Payload").
+"""The payload: 64 KiB chunks under ChaCha20-Poly1305, bound to place and end (C2SP age.md, "Payload").
 
 A reader gives out bytes of chunks that were authenticated, and no others.
 """
