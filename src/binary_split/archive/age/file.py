@@ -10,7 +10,7 @@ from binary_split.archive.age import hybrid, x25519
 from binary_split.archive.age.armor import ArmorReader, looks_armored
 from binary_split.archive.age.crypto import FILE_KEY_BYTES, damaged, payload_key, verify_header_mac
 from binary_split.archive.age.fragment import parse_fragment_stanzas
-from binary_split.archive.age.header import Header, make_header, parse_header_from
+from binary_split.archive.age.header import SCRYPT, Header, make_header, parse_header_from
 from binary_split.archive.age.intake import ByteSource, Intake, SeekableSource, unreadable
 from binary_split.archive.age.random_access import SeekableReader
 from binary_split.archive.age.stanzas import Identity, Recipient
@@ -88,14 +88,20 @@ def seal_age(sink: Sink, recipients: Sequence[Recipient], *, limits: Limits = LI
 
     Raises:
         ConfigError: there is no recipient, or the recipients must not be mixed.
-        ArchiveFormatError: the header would be larger than ``limits`` allow, or a passphrase is not alone.
+        ArchiveFormatError: the header would be larger than ``limits`` allow.
     """
     if not recipients:
         raise ConfigError("an archive is sealed for at least one recipient or fragment")
     file_key = os.urandom(FILE_KEY_BYTES)
     nonce = os.urandom(NONCE_BYTES)
     stanzas = [stanza for recipient in recipients for stanza in recipient.wrap(file_key)]
-    if {x25519.KIND, hybrid.KIND} <= {stanza.kind for stanza in stanzas}:
+    kinds = {stanza.kind for stanza in stanzas}
+    if SCRYPT in kinds and len(stanzas) > 1:
+        raise ConfigError(
+            "a passphrase must be the only recipient",
+            hint="Whoever knows the passphrase would be taken for the sealer; use recipients or fragments.",
+        )
+    if {x25519.KIND, hybrid.KIND} <= kinds:
         raise ConfigError(
             "post-quantum recipients are not mixed with others",
             hint="One recipient that a quantum computer opens makes the rest useless: take one sort.",

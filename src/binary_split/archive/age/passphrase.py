@@ -12,7 +12,7 @@ from binary_split.archive.age.crypto import check_wrapped, unwrap_file_key, wrap
 from binary_split.archive.age.encoding import decode_base64, encode_base64
 from binary_split.archive.age.header import SCRYPT, Stanza
 from binary_split.config import LIMITS, Limits
-from binary_split.errors import ArchiveFormatError
+from binary_split.errors import ArchiveFormatError, SecretFileError
 
 _SALT_BYTES = 16
 _LABEL = b"age-encryption.org/v1/scrypt"
@@ -25,10 +25,13 @@ class PassphraseRecipient:
     Args:
         passphrase: as typed; its UTF-8 bytes are what is hashed.
         log_n: base-two logarithm of the scrypt work factor; memory is 1 KiB << log_n.
+
+    Raises:
+        SecretFileError: the passphrase holds half a character.
     """
 
     def __init__(self, passphrase: str, *, log_n: int = LIMITS.age_scrypt_log_n) -> None:
-        self._passphrase = passphrase
+        self._passphrase = _encode(passphrase)
         self._log_n = log_n
 
     def wrap(self, file_key: bytes) -> Sequence[Stanza]:
@@ -44,10 +47,14 @@ class PassphraseRecipient:
 
 
 class PassphraseIdentity:
-    """A passphrase that opens; it appears in no repr."""
+    """A passphrase that opens; it appears in no repr.
+
+    Raises:
+        SecretFileError: the passphrase holds half a character.
+    """
 
     def __init__(self, passphrase: str, *, limits: Limits = LIMITS) -> None:
-        self._passphrase = passphrase
+        self._passphrase = _encode(passphrase)
         self._limits = limits
 
     def unwrap(self, stanzas: Sequence[Stanza]) -> bytes | None:
@@ -82,8 +89,16 @@ def _parse(stanza: Stanza, limits: Limits) -> tuple[bytes, int]:
     return salt, log_n
 
 
-def _stretch(passphrase: str, salt: bytes, log_n: int) -> bytes:
+def _encode(passphrase: str) -> bytes:
     try:
-        return Scrypt(_LABEL + salt, 32, 1 << log_n, 8, 1).derive(passphrase.encode())
+        return passphrase.encode()
+    except UnicodeEncodeError:
+        # Not chained: the cause holds the secret.
+        raise SecretFileError("the passphrase is not valid text") from None
+
+
+def _stretch(passphrase: bytes, salt: bytes, log_n: int) -> bytes:
+    try:
+        return Scrypt(_LABEL + salt, 32, 1 << log_n, 8, 1).derive(passphrase)
     except MemoryError as error:
         raise ArchiveFormatError(f"the passphrase needs {1 << log_n} KiB of memory to check") from error
