@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from binary_split.archive.age import (
+    FragmentRecipient,
     PassphraseIdentity,
     PassphraseRecipient,
     X25519Identity,
@@ -23,7 +24,7 @@ from binary_split.archive.age import (
     seal_age,
     serialise_recipient,
 )
-from tests.archive.age.kit import CHUNK, Pipe, payload
+from tests.archive.age.kit import CHUNK, FRAGMENT, KEY_ID, Pipe, payload
 
 SIZES = (0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 5 * CHUNK, 5 * CHUNK + 3)
 
@@ -69,6 +70,14 @@ def run(*command: str, stdin: bytes) -> bytes:
 def test_age_opens_what_we_seal(age: str, key_file: Path, size: int) -> None:
     raw = seal(identity_of(key_file).recipient, payload(size))
     assert run(age, "-d", "-i", str(key_file), stdin=raw) == payload(size)
+
+
+def test_age_opens_with_a_recovery_key_what_is_sealed_for_fragments_too(age: str, key_file: Path) -> None:
+    sink = io.BytesIO()
+    recipients = [FragmentRecipient(KEY_ID, FRAGMENT), identity_of(key_file).recipient]
+    with seal_age(sink, recipients) as writer:
+        writer.write(b"images")
+    assert run(age, "-d", "-i", str(key_file), stdin=sink.getvalue()) == b"images"
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -193,6 +193,50 @@ def test_after_the_source_failed_the_same_read_can_be_tried_again() -> None:
     assert len(source.threads) > 1
 
 
+@pytest.mark.parametrize("size", [0, 10, CHUNK, 2 * CHUNK + 10])
+def test_in_order_too_a_failed_read_can_be_tried_again(size: int) -> None:
+    class Stuttering(Pipe):
+        calls = 0
+
+        def read(self, size: int, /) -> bytes:
+            self.calls += 1
+            if self.calls % 2 == 0:
+                raise OSError(5, "Input/output error")
+            return super().read(size)
+
+    reader = open_age_stream(Pipe(sealed(size)), [IDENTITY])
+    reader._intake._source = Stuttering(
+        sealed(size)[reader._intake.consumed + len(reader._intake._buffer) :], at_most=9999
+    )
+    got, ended = b"", False
+    while not ended:
+        part, error = drain(reader)
+        got += part
+        ended = error is None
+        assert error is None or isinstance(error, ArchiveUnreadableError)
+    assert got == payload(size)
+
+
+@pytest.mark.parametrize("size", [0, 10, CHUNK])
+def test_what_arrives_after_the_end_is_noticed_even_late(size: int) -> None:
+    class Growing(Pipe):
+        ended = False
+
+        def read(self, size: int, /) -> bytes:
+            part = super().read(size)
+            if part or not self.ended:
+                self.ended = not part
+                return part
+            return b"more"
+
+    reader = open_age_stream(Growing(sealed(size)), [IDENTITY])
+    released, error = drain(reader)
+    if error is None:  # the end was looked for once, and was true then
+        assert released == payload(size)
+        released, error = drain(reader)
+    assert isinstance(error, ArchiveDamagedError)
+
+
 def test_closing_stops_the_threads_and_leaves_the_source_open() -> None:
     source = io.BytesIO(sealed(LARGE))
     before = threading.active_count()

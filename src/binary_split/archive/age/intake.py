@@ -50,7 +50,11 @@ class Intake:
         self._buffer = self._buffer[size:]
         missing = size - len(parts[0])
         while missing > 0:
-            part = read_some(self._source, missing)
+            try:
+                part = read_some(self._source, missing)
+            except BaseException:
+                self._buffer = b"".join(parts)  # nothing is lost for who tries again
+                raise
             if not part:
                 break
             parts.append(part)

@@ -22,7 +22,7 @@ from binary_split.archive.age.stream import (
 )
 from binary_split.errors import ArchiveUnreadableError
 
-_SPAN_CHUNKS = 8  # a thread's task: long against the cost of handing it over, short against the cache
+_SPAN_CHUNKS = 16  # a thread's task: long against the cost of handing it over, short against the cache
 _MAX_THREADS = 4
 
 

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from binary_split.archive.age.crypto import damaged
 from binary_split.archive.age.intake import Intake
 from binary_split.config import KIB, MIB
-from binary_split.errors import ArchiveDamagedError, BinarySplitError
+from binary_split.errors import BinarySplitError
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
@@ -203,29 +203,29 @@ class ForwardReader(PayloadReader):
         self._ready = memoryview(b"")
         self._index = 0
         self._ended = False
-        self._failure: ArchiveDamagedError | None = None
+        self._damaged = False
 
     def _verified(self) -> memoryview:
+        if not self._ready and not self._ended and not self._damaged:
+            self._next_chunk()
         if not self._ready:
-            if self._failure is not None:
-                raise self._failure
-            if not self._ended:
-                self._next_chunk()
+            # A final chunk is authentic wherever it is; the end is where nothing follows it.
+            if self._ended and not self._intake.at_end():
+                self._damaged = True
+            if self._damaged:
+                raise damaged()
         return self._ready
 
     def _advance(self, count: int) -> None:
         self._ready = self._ready[count:]
 
     def _next_chunk(self) -> None:
-        sealed = self._intake.read(SEALED_BYTES)
-        size = self._open(sealed)
+        size = self._open(self._intake.read(SEALED_BYTES))
         if size is None or (size == 0 and self._index > 0):
-            self._failure = damaged()
-            raise self._failure
+            self._damaged = True
+            return
         self._index += 1
         self._ready = memoryview(self._plain)[:size]
-        if self._ended and not self._intake.at_end():
-            self._failure = damaged()  # the final chunk is what it claims, but it is not the end
 
     def _open(self, sealed: bytes) -> int | None:
         """Decrypt into the buffer: return how many bytes, None where they fail authentication."""
