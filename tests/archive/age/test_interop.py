@@ -14,6 +14,7 @@ from binary_split.archive.age import (
     FragmentRecipient,
     PassphraseIdentity,
     PassphraseRecipient,
+    Recipient,
     X25519Identity,
     X25519Recipient,
     generate_identity_text,
@@ -74,7 +75,7 @@ def test_age_opens_what_we_seal(age: str, key_file: Path, size: int) -> None:
 
 def test_age_opens_with_a_recovery_key_what_is_sealed_for_fragments_too(age: str, key_file: Path) -> None:
     sink = io.BytesIO()
-    recipients = [FragmentRecipient(KEY_ID, FRAGMENT), identity_of(key_file).recipient]
+    recipients: list[Recipient] = [FragmentRecipient(KEY_ID, FRAGMENT), identity_of(key_file).recipient]
     with seal_age(sink, recipients) as writer:
         writer.write(b"images")
     assert run(age, "-d", "-i", str(key_file), stdin=sink.getvalue()) == b"images"
