@@ -222,6 +222,31 @@ def test_a_work_factor_above_the_ceiling_is_refused_before_computing(monkeypatch
             PassphraseIdentity("secret").unwrap([stanza])
 
 
+def test_a_passphrase_beside_another_stanza_is_refused_before_computing() -> None:
+    stanza = Stanza("scrypt", ("A" * 22, "10"), bytes(32))
+    for others in ([stanza], [Stanza("X25519", (), b"")]):
+        with pytest.raises(ArchiveFormatError, match="alone"):
+            PassphraseIdentity("secret").unwrap([stanza, *others])
+
+
+def test_a_passphrase_that_needs_more_memory_than_there_is_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def derive(*_arguments: object) -> bytes:
+        raise MemoryError
+
+    monkeypatch.setattr("binary_split.archive.age.passphrase.Scrypt.derive", derive, raising=True)
+    stanza = Stanza("scrypt", ("A" * 22, "20"), bytes(32))
+    with pytest.raises(ArchiveFormatError, match="1048576 KiB of memory"):
+        PassphraseIdentity("secret").unwrap([stanza])
+
+
+def test_a_malformed_fragment_stanza_spoils_no_error_of_another_identity() -> None:
+    header = make_header([Stanza("binary-split", ("../x",), b"")], FILE_KEY)
+    with pytest.raises(ArchiveDamagedError):
+        open_age_stream(Pipe(header.serialise() + bytes(32)), [PassphraseIdentity("secret")])
+
+
 def test_a_header_without_its_payload_is_malformed() -> None:
     raw = sealed(10)[: header_size(sealed(10))]
     for extra in (b"", bytes(15)):
@@ -237,9 +262,15 @@ def test_the_errors_of_a_source_are_mapped() -> None:
         def seek(self, offset: int, whence: int = 0, /) -> int:
             raise OSError(29, "Illegal seek")
 
-        tell = lambda self: 0  # noqa: E731
+        def tell(self) -> int:
+            raise OSError(29, "Illegal seek")
+
+    class Empty:
+        def read(self, size: int, /) -> None:
+            return None
 
     for attempt in (
+        lambda: read_header(Empty()),
         lambda: read_header(Broken()),
         lambda: open_age_stream(Broken(), [IDENTITY]),
         lambda: open_age(Broken(), [IDENTITY]),

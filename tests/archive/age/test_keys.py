@@ -7,6 +7,7 @@ import os
 import traceback
 
 import pytest
+from cryptography.exceptions import UnsupportedAlgorithm
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -197,6 +198,24 @@ def test_a_refused_recipient_leaves_the_sink_untouched() -> None:
     with pytest.raises(ConfigError):
         seal_age(sink, [pairs()[2][0], pairs()[0][0]])
     assert sink.getvalue() == b""
+
+
+def test_a_build_without_ml_kem_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lacking(*_arguments: object) -> None:
+        raise UnsupportedAlgorithm("ML-KEM")
+
+    recipient, identity = pairs()[1]
+    archive = seal([recipient])
+    monkeypatch.setattr(
+        "cryptography.hazmat.primitives.asymmetric.mlkem.MLKEM768PublicKey.from_public_bytes", lacking
+    )
+    monkeypatch.setattr(
+        "cryptography.hazmat.primitives.asymmetric.mlkem.MLKEM768PrivateKey.from_seed_bytes", lacking
+    )
+    with pytest.raises(ConfigError, match="lacks ML-KEM"):
+        seal([recipient])
+    with pytest.raises(ConfigError, match="lacks ML-KEM"):
+        open_age(archive, [identity])
 
 
 def test_a_bad_key_id_or_a_short_fragment_is_not_sealed_with() -> None:

@@ -80,7 +80,15 @@ def test_small_skips_forward_keep_the_read_ahead() -> None:
     plaintext = payload(LARGE)
     with opened(LARGE, threads=2) as reader:
         reader.read(3 * CHUNK)
-        for position in range(4 * CHUNK, LARGE, 3 * CHUNK + 17):
+        for position in (
+            4 * CHUNK,
+            9 * CHUNK,
+            12 * CHUNK,
+            30 * CHUNK,
+            31 * CHUNK,
+            33 * CHUNK + 17,
+            LARGE - 100,
+        ):
             reader.seek(position)
             assert reader.read(100) == plaintext[position : position + 100]
 
@@ -144,6 +152,24 @@ def test_the_size_is_known_without_a_key() -> None:
     for impossible in (0, 15, SEALED + 15, SEALED + 16, 2 * SEALED + 1):
         with pytest.raises(ArchiveDamagedError):
             plaintext_size(impossible)
+
+
+def test_a_source_that_cannot_seek_is_refused() -> None:
+    class Unseekable(io.BytesIO):
+        def seek(self, offset: int, whence: int = 0, /) -> int:
+            raise io.UnsupportedOperation("seek")
+
+    with pytest.raises(ArchiveUnreadableError):
+        open_age(Unseekable(sealed(10)), [IDENTITY])
+
+
+def test_an_error_of_the_medium_is_mapped() -> None:
+    class Scratched(io.BytesIO):
+        def readinto(self, _buffer: object, /) -> int:
+            raise OSError(5, "Input/output error")
+
+    with pytest.raises(ArchiveUnreadableError):
+        open_age(Scratched(sealed(10)), [IDENTITY])
 
 
 def test_a_file_that_shrinks_while_it_is_read_is_noticed(tmp_path: Path) -> None:
