@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Protocol
 
 from binary_split.config import LIMITS
 from binary_split.errors import ArchiveFormatError
@@ -11,14 +12,45 @@ from binary_split.oci.images import MANIFEST, StoredImage, parse_images
 from binary_split.oci.tar import Kind, TarMember, TarReader
 
 
-class ImageTar:
-    """The images of a seekable tar.
-
-    The headers are walked first, over the contents: ``docker save`` writes ``manifest.json`` near the end.
+class ImageContents(Protocol):
+    """The images of an opened archive, whatever its format.
 
     Attributes:
-        images: what ``manifest.json`` names.
+        images: what is in it.
         members: every member by its name.
+    """
+
+    images: tuple[StoredImage, ...]
+    members: Mapping[str, TarMember]
+
+    def head(self, name: str, size: int) -> bytes:
+        """Return the first bytes of a file."""
+
+    def chunks(self, name: str) -> Iterator[memoryview]:
+        """Give the content of a file; each chunk is valid until the next one is asked for."""
+
+
+def read_chunks(source: ByteSource, member: TarMember) -> Iterator[memoryview]:
+    """Give the content of a member; each chunk is valid until the next one is asked for.
+
+    Raises:
+        ArchiveFormatError: the tar ends before it.
+    """
+    buffer = bytearray(min(LIMITS.chunk_bytes, member.size))
+    source.seek(member.offset)
+    missing = member.size
+    while missing:
+        count = source.readinto(memoryview(buffer)[:missing])
+        if not count:
+            raise ArchiveFormatError("the tar is cut off")
+        missing -= count
+        yield memoryview(buffer)[:count]
+
+
+class ImageTar:
+    """The images of a seekable tar, as an engine saved them.
+
+    The headers are walked first, over the contents: ``docker save`` writes ``manifest.json`` near the end.
 
     Raises:
         ArchiveFormatError: the tar is malformed, or no image archive.
@@ -26,15 +58,11 @@ class ImageTar:
 
     def __init__(self, source: ByteSource) -> None:
         self._source = source
-        self.members = {member.name: member for member in TarReader(source)}
+        self.members: Mapping[str, TarMember] = {member.name: member for member in TarReader(source)}
         manifest = self.members.get(MANIFEST)
         if manifest is None or manifest.kind is not Kind.FILE or manifest.size > LIMITS.manifest_bytes:
             raise ArchiveFormatError(f"the tar has no usable {MANIFEST}: it is no image archive")
-        self.images: tuple[StoredImage, ...] = parse_images(self.read(MANIFEST), self.members, self.read)
-
-    def read(self, name: str) -> bytes:
-        """Return the content of a small file."""
-        return b"".join(bytes(chunk) for chunk in self.chunks(name))
+        self.images: tuple[StoredImage, ...] = parse_images(self._read(MANIFEST), self.members, self._read)
 
     def head(self, name: str, size: int) -> bytes:
         """Return the first bytes of a file."""
@@ -44,13 +72,7 @@ class ImageTar:
 
     def chunks(self, name: str) -> Iterator[memoryview]:
         """Give the content of a file; each chunk is valid until the next one is asked for."""
-        member: TarMember = self.members[name]
-        buffer = bytearray(min(LIMITS.chunk_bytes, member.size))
-        self._source.seek(member.offset)
-        missing = member.size
-        while missing:
-            count = self._source.readinto(memoryview(buffer)[:missing])
-            if not count:
-                raise ArchiveFormatError("the tar is cut off")
-            missing -= count
-            yield memoryview(buffer)[:count]
+        return read_chunks(self._source, self.members[name])
+
+    def _read(self, name: str) -> bytes:
+        return b"".join(bytes(chunk) for chunk in self.chunks(name))

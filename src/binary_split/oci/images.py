@@ -31,7 +31,7 @@ class ImageConfig:
         content: the JSON document, byte-exact.
         digest: of ``content``: the image id.
         diff_ids: of its layers, uncompressed, lowest first.
-        platform: ``os/architecture``.
+        platform: ``os/architecture``, and ``/variant`` where it has one.
     """
 
     content: bytes
@@ -49,7 +49,8 @@ class ImageConfig:
         document = parse_json(content, what="an image config", kind=dict)
         try:
             diff_ids = tuple(Digest.parse(text) for text in document["rootfs"]["diff_ids"])
-            platform = f"{document['os']}/{document['architecture']}"
+            variant = f"/{document['variant']}" if document.get("variant") else ""
+            platform = f"{document['os']}/{document['architecture']}{variant}"
         except (KeyError, TypeError, ImageReferenceError) as error:
             raise ArchiveFormatError("an image config lacks its layers or its platform") from error
         return cls(content, hash_bytes(content), diff_ids, platform)

@@ -111,7 +111,9 @@ def serialise_index(images: Iterable[LayoutImage]) -> bytes:
     entries = [
         _describe(_MANIFEST_TYPE, image.manifest_digest, len(image.manifest))
         | {
-            "platform": dict(zip(("os", "architecture"), image.config.platform.split("/", 1), strict=True)),
+            "platform": dict(
+                zip(("os", "architecture", "variant"), image.config.platform.split("/", 2), strict=False)
+            ),
             "annotations": {
                 "io.containerd.image.name": f"{ref.canonical_name}:{ref.tag}",
                 "org.opencontainers.image.ref.name": ref.tag,
@@ -123,15 +125,9 @@ def serialise_index(images: Iterable[LayoutImage]) -> bytes:
     return _serialise({"schemaVersion": 2, "mediaType": _INDEX_TYPE, "manifests": entries})
 
 
-def _serialise_documents(images: Iterable[LayoutImage]) -> dict[str, bytes]:
-    images = tuple(images)
-    documents: dict[str, bytes] = {}
-    for image in images:
-        documents[blob_path(image.config.digest)] = image.config.content
-        documents[blob_path(image.manifest_digest)] = image.manifest
-    documents[OCI_LAYOUT] = LAYOUT_VERSION
-    documents[INDEX] = serialise_index(images)
-    documents[MANIFEST] = _serialise(
+def serialise_docker_manifest(images: Iterable[LayoutImage]) -> bytes:
+    """Return ``manifest.json``, by which `docker load` finds the images."""
+    return _serialise(
         [
             {
                 "Config": blob_path(image.config.digest),
@@ -141,7 +137,24 @@ def _serialise_documents(images: Iterable[LayoutImage]) -> dict[str, bytes]:
             for image in images
         ]
     )
+
+
+def image_documents(images: Iterable[LayoutImage]) -> dict[str, bytes]:
+    """Return the configs and manifests of images, each once, by the names of their blobs."""
+    documents: dict[str, bytes] = {}
+    for image in images:
+        documents[blob_path(image.config.digest)] = image.config.content
+        documents[blob_path(image.manifest_digest)] = image.manifest
     return documents
+
+
+def _serialise_documents(images: Iterable[LayoutImage]) -> dict[str, bytes]:
+    images = tuple(images)
+    return image_documents(images) | {
+        OCI_LAYOUT: LAYOUT_VERSION,
+        INDEX: serialise_index(images),
+        MANIFEST: serialise_docker_manifest(images),
+    }
 
 
 def _serialise_manifest(config: ImageConfig, layers: Iterable[Blob]) -> bytes:

@@ -9,7 +9,7 @@ from binary_split.errors import ImageMismatchError, ImageMissingError
 from binary_split.model import Digest, ImagePins, ImageRef
 from binary_split.oci.blob import Blob, hash_blob
 from binary_split.oci.compression import Compression, detect_compression
-from binary_split.oci.image_tar import ImageTar
+from binary_split.oci.image_tar import ImageContents
 from binary_split.oci.images import StoredImage, index_images
 from binary_split.oci.layout import LayoutImage, LayoutTar
 from binary_split.unlock.checking import ExpectedImage
@@ -31,7 +31,7 @@ class PlannedImage:
         return [ExpectedImage(ref, *digests) for ref in self.layout.refs]
 
 
-def plan_images(tar: ImageTar, refs: Iterable[ImageRef], pins: ImagePins | None) -> tuple[PlannedImage, ...]:
+def plan_images(tar: ImageContents, refs: Iterable[ImageRef], pins: ImagePins | None) -> tuple[PlannedImage, ...]:
     """Match an archive's images with the release.
 
     Args:
@@ -66,7 +66,7 @@ def plan_images(tar: ImageTar, refs: Iterable[ImageRef], pins: ImagePins | None)
     return tuple(_plan_image(tar, image) for image in tar.images if image.refs)
 
 
-def build_tar(tar: ImageTar, images: Iterable[PlannedImage]) -> LayoutTar:
+def build_tar(tar: ImageContents, images: Iterable[PlannedImage]) -> LayoutTar:
     """Return the tar to send: each layer once, in the order in which the archive holds them."""
     images = tuple(images)
     members: dict[Blob, str] = {}
@@ -80,13 +80,13 @@ def build_tar(tar: ImageTar, images: Iterable[PlannedImage]) -> LayoutTar:
     return LayoutTar((image.layout for image in images), layers, open_layer)
 
 
-def _plan_image(tar: ImageTar, image: StoredImage) -> PlannedImage:
+def _plan_image(tar: ImageContents, image: StoredImage) -> PlannedImage:
     rows = zip(image.layers, image.config.diff_ids, strict=True)
     layers = tuple(_plan_layer(tar, name, diff_id) for name, diff_id in rows)
     return PlannedImage(LayoutImage(image.refs, image.config, layers), image.layers)
 
 
-def _plan_layer(tar: ImageTar, name: str, diff_id: Digest) -> Blob:
+def _plan_layer(tar: ImageContents, name: str, diff_id: Digest) -> Blob:
     """Say what a layer must turn out to be; only one that states no digest of its own is read for it."""
     compression = detect_compression(tar.head(name, 4))
     if compression is Compression.NONE:

@@ -1,0 +1,15 @@
+"""Sealing: images → archive. No plaintext touches a disk, and no archive appears before it was checked."""
+
+from binary_split.sealing.age import AgeOrder, seal_age
+from binary_split.sealing.cbc import seal_cbc
+from binary_split.sealing.export import Export, SealedArchive, SealedImage, export_docker_archive
+
+__all__ = [
+    "AgeOrder",
+    "Export",
+    "SealedArchive",
+    "SealedImage",
+    "export_docker_archive",
+    "seal_age",
+    "seal_cbc",
+]
