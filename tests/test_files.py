@@ -60,7 +60,7 @@ class StopError(Exception):
 # write_atomically
 
 
-@pytest.mark.parametrize("name", LONG_NAMES)
+@pytest.mark.parametrize("name", LONG_NAMES, ids=range(len(LONG_NAMES)))
 def test_any_name_that_a_file_may_have_can_be_written(folder: Path, name: str) -> None:
     write(folder / name)
     assert (folder / name).read_bytes() == b"new"

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
 from bed.certs import Identity, make_authority, make_leaf
 from bed.fault_server import FaultServer
-
 from binary_split.config import Limits
 from binary_split.keyclient import fetch_fragment
 

@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 import pytest
-from bed.fault_server import answer, head, say
 
+from bed.fault_server import answer, head, say
 from binary_split.errors import (
     BinarySplitError,
     FragmentForbiddenError,

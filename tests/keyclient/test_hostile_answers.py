@@ -6,8 +6,8 @@ import gzip
 from pathlib import Path
 
 import pytest
-from bed.fault_server import answer, head, pour_endlessly, say
 
+from bed.fault_server import answer, head, pour_endlessly, say
 from binary_split.errors import (
     BinarySplitError,
     FragmentEmptyError,

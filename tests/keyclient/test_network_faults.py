@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from bed.fault_server import Peer, Script, answer, drip_after_request, head, say
 
+from bed.fault_server import Peer, Script, answer, drip_after_request, head, say
 from binary_split.config import Limits
 from binary_split.errors import (
     FragmentTruncatedError,

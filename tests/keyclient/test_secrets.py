@@ -7,9 +7,9 @@ import traceback
 from collections.abc import Iterator
 
 import pytest
+
 from bed.certs import make_leaf
 from bed.fault_server import Peer, Script, answer, drip_after_request, head, say
-
 from binary_split.config import Limits
 from binary_split.errors import BinarySplitError
 from binary_split.keyclient import fetch_fragment

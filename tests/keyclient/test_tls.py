@@ -9,9 +9,9 @@ from unittest import mock
 
 import certifi
 import pytest
+
 from bed.certs import LOOPBACK_NAMES, make_authority, make_leaf
 from bed.fault_server import Peer, answer, head
-
 from binary_split.errors import KeyServiceTlsError
 from binary_split.keyclient import fetch_fragment
 from binary_split.keyclient.exchange import trust
