@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import logging
 import signal
@@ -11,6 +12,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
@@ -22,6 +24,8 @@ _BACKLOG = 1024
 _HEAD_BYTES = 32 * 1024
 _KEEP_ALIVE_S = 15
 _STOP_S = 10
+_TLS_HANDSHAKE_S = 10.0
+_TLS_GOODBYE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,7 @@ def serve_store(
     Raises:
         ConfigError: the address or the TLS files cannot be used, or plain http would leave the machine.
     """
-    context = None if tls is None else _tls_context(tls)
+    context = None if tls is None else tls_context(tls)
     with open_listener(host, port, plain=context is None) as listener:
         server = build_server(store, context)
         _log_to_stderr()
@@ -68,7 +72,7 @@ def serve_store(
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda _number, _frame: sys.exit(0))
         on_listening(listener_url(listener, plain=context is None))
-        server.run(sockets=[listener])
+        run_server(server, listener)
 
 
 def open_listener(host: str, port: int, *, plain: bool) -> socket.socket:
@@ -78,18 +82,19 @@ def open_listener(host: str, port: int, *, plain: bool) -> socket.socket:
         ConfigError: the address cannot be had, or ``plain`` is asked for beyond loopback.
     """
     try:
-        family, _, _, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         # The numeric address is the one that is judged and the one that is bound: no name is asked twice.
         if plain and not ipaddress.ip_address(str(address[0]).partition("%")[0]).is_loopback:
             raise ConfigError(
                 f"plain http on {host} would show tokens and fragments to the network",
                 hint="Give --tls-cert and --tls-key, or listen on 127.0.0.1.",
             )
-        return socket.create_server((str(address[0]), port), family=family, backlog=_BACKLOG)
+        listener = socket.create_server((str(address[0]), port), family=family, backlog=_BACKLOG)
     except OSError as error:
         raise ConfigError(f"cannot listen on {host} port {port}: {error.strerror}") from error
+    # Inherited by each connection. asyncio leaves it off here, and every answer would wait 40 ms for an ACK.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def listener_url(listener: socket.socket, *, plain: bool) -> str:
@@ -113,12 +118,34 @@ def build_server(store: Store, context: ssl.SSLContext | None) -> uvicorn.Server
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_STOP_S,
     )
+    logging.getLogger("uvicorn.access").disabled = True  # whatever handlers others add later
     config.load()
     config.ssl = context  # ours: its versions are stated, and no passphrase is asked for on a terminal
     return uvicorn.Server(config)
 
 
-def _tls_context(files: TlsFiles) -> ssl.SSLContext:
+def run_server(server: uvicorn.Server, listener: socket.socket) -> None:
+    """Answer requests on a listening socket until the server is told to stop."""
+    with asyncio.Runner(loop_factory=_Loop) as runner:
+        runner.run(server.serve(sockets=[listener]))
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """An event loop that does not wait long for a TLS peer: an idle client would hold up a stop for 30 s."""
+
+    async def create_server(self, *args: Any, **options: Any) -> asyncio.Server:
+        if options.get("ssl") is not None:
+            options["ssl_handshake_timeout"] = _TLS_HANDSHAKE_S
+            options["ssl_shutdown_timeout"] = _TLS_GOODBYE_S
+        return await super().create_server(*args, **options)
+
+
+def tls_context(files: TlsFiles) -> ssl.SSLContext:
+    """Return the server's TLS context: version 1.2 or newer.
+
+    Raises:
+        ConfigError: the files cannot be read, or are no certificate with its key.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     for path in (files.certificate, files.key):

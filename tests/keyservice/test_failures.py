@@ -1,0 +1,126 @@
+"""What the service answers when its store fails, and that it recovers."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlalchemy import event
+
+from binary_split.errors import KeyStoreDamagedError, KeyStoreStateError
+from binary_split.keyservice.state import open_state
+from binary_split.keyservice.store import Store
+from binary_split.model import Fragment
+from tests.keyservice.conftest import FRAGMENT, HOUR, Service
+
+
+def test_a_locked_database_is_503_and_the_service_recovers(service: Service, state: Path) -> None:
+    token = service.issue()
+    service.store.close()  # a pooled connection would keep the other program from its lock
+    with closing(sqlite3.connect(state / "keyservice.sqlite3", isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode=EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        answer = service.ask(token)
+        assert answer.status_code == 503
+        assert int(answer.headers["Retry-After"]) > 0
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert service.ask(path="/readyz").status_code == 503
+        assert service.ask(path="/healthz").status_code == 200
+    assert service.ask(token).content == FRAGMENT
+    assert service.ask(path="/readyz").status_code == 200
+
+
+def test_another_writer_does_not_keep_fragments_from_devices(service: Service, state: Path) -> None:
+    token = service.issue()
+    with closing(sqlite3.connect(state / "keyservice.sqlite3", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert service.ask(token).status_code == 200
+        with pytest.raises(KeyStoreStateError, match="locked"):
+            service.issue()
+    assert service.issue()
+
+
+def test_a_full_disk_is_named_and_leaves_the_store_usable(store: Store) -> None:
+    token = store.tokens.issue("k1", lifetime=HOUR).text
+    store.close()
+
+    @event.listens_for(store._engine, "connect")
+    def _fill(connection: sqlite3.Connection, _record: object) -> None:
+        connection.execute("PRAGMA max_page_count=1")  # SQLite's own "database or disk is full"
+
+    with pytest.raises(KeyStoreStateError, match="full"):
+        store.keys.add("big", Fragment(bytes(60_000)))
+    assert [key.key_id for key in store.keys.list()] == ["k1"]
+    assert store.release(token).reveal() == FRAGMENT
+
+
+def test_a_file_that_is_no_database_is_named_as_damage(state: Path) -> None:
+    (state / "keyservice.sqlite3").write_bytes(b"not a database, " * 1000)
+    with pytest.raises(KeyStoreDamagedError):
+        open_state(state)
+
+
+def test_a_vanished_database_is_503_and_no_empty_one_is_made(service: Service, state: Path) -> None:
+    token = service.issue()
+    service.store.close()
+    database = state / "keyservice.sqlite3"
+    database.rename(state / "elsewhere")
+    assert service.ask(token).status_code == 503
+    assert not database.exists()
+    (state / "elsewhere").rename(database)
+    assert service.ask(token).status_code == 200
+
+
+def test_an_altered_fragment_is_500_without_details(service: Service, state: Path) -> None:
+    token = service.issue()
+    with closing(sqlite3.connect(state / "keyservice.sqlite3")) as other, other:
+        other.execute("UPDATE keys SET sealed_fragment = zeroblob(60)")
+    answer = service.ask(token)
+    assert answer.status_code == 500
+    assert answer.json() == {"type": "about:blank", "title": "Internal Server Error", "status": 500}
+
+
+def test_an_unexpected_exception_is_a_bare_500_and_its_message_is_not_logged(
+    service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    quoting = "something ".__add__
+
+    def fail(_store: Store, token: str, *, key_id: str | None = None) -> None:
+        raise ValueError(quoting(token))
+
+    token = service.issue()
+    monkeypatch.setattr(Store, "release", fail)
+    with caplog.at_level(logging.DEBUG):
+        answer = service.ask(token)
+    assert answer.status_code == 500
+    assert answer.json() == {"type": "about:blank", "title": "Internal Server Error", "status": 500}
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert "unexpected ValueError" in caplog.text
+    assert "test_failures.py" in caplog.text
+    assert token not in caplog.text
+    assert "something" not in caplog.text
+
+
+def test_no_log_holds_a_token_a_query_or_a_fragment(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = service.issue()
+    with caplog.at_level(logging.DEBUG):
+        service.ask(token, path="/binary-split/key-fragment?key_id=k1&access_token=" + token)
+        service.ask(token, path=f"/{token}/x")
+        service.ask("bsk_unknown")
+        service.ask(path="/a%0AINFO%20forged")
+    assert not [record for record in caplog.records if record.name == "uvicorn.access"]
+    lines = [record.getMessage() for record in caplog.records if record.name.startswith("binary_split")]
+    assert lines == [
+        "127.0.0.1 GET /binary-split/key-fragment 200",
+        "127.0.0.1 GET /bsk_…/x 404",
+        "127.0.0.1 GET /binary-split/key-fragment 401",
+        "127.0.0.1 GET /a%0AINFO%20forged 404",
+    ]
+    ours = "".join(r.getMessage() for r in caplog.records if not r.name.startswith("urllib3"))
+    assert token not in ours
+    assert token[4:] not in ours
