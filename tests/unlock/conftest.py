@@ -58,8 +58,11 @@ class Device:
         found = {ref: self.engine.find_image(ref) for ref in images}
         return {ref: image.id for ref, image in found.items() if image}
 
+    @classmethod
+    def of(cls, folder: Path) -> Device:
+        return cls(folder, OciFolder(folder))
+
 
 @pytest.fixture
 def device(tmp_path: Path) -> Device:
-    folder = tmp_path / "engine"
-    return Device(folder, OciFolder(folder))
+    return Device.of(tmp_path / "engine")
