@@ -9,7 +9,7 @@ from binary_split.config import LIMITS
 from binary_split.errors import ArchiveFormatError
 from binary_split.model import ByteSource
 from binary_split.oci.images import MANIFEST, StoredImage, parse_images
-from binary_split.oci.tar import Kind, TarMember, TarReader
+from binary_split.oci.tar import Kind, TarMember, TarReader, read_fully
 
 
 class ImageContents(Protocol):
@@ -40,11 +40,11 @@ def read_chunks(source: ByteSource, member: TarMember) -> Iterator[memoryview]:
     source.seek(member.offset)
     missing = member.size
     while missing:
-        count = source.readinto(memoryview(buffer)[:missing])
-        if not count:
+        view = memoryview(buffer)[:missing]
+        if read_fully(source, view) < len(view):
             raise ArchiveFormatError("the tar is cut off")
-        missing -= count
-        yield memoryview(buffer)[:count]
+        missing -= len(view)
+        yield view
 
 
 class ImageTar:

@@ -1,9 +1,9 @@
 """The release tar: the plaintext of an ``age`` archive, written metadata first.
 
 It is an OCI image layout and a `docker load` archive in one. Its members, in this order and no others:
-``oci-layout``, ``release.json``, ``index.json``, ``manifest.json``, each image's config and manifest, then the
-layers, shared ones first. Every header is canonical, so the same release gives the same bytes, and whoever has
-read the head knows where each layer lies. Specified in ``docs/archive-format.md``.
+``oci-layout``, ``release.json``, ``index.json``, ``manifest.json``, each image's config and manifest, then
+the layers, shared ones first. Every header is canonical, so the same release gives the same bytes, and
+whoever has read the head knows where each layer lies. Specified in ``docs/archive-format.md``.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from typing import BinaryIO
 from binary_split.archive.age import Recipient
 from binary_split.archive.age import seal_age as begin_age
 from binary_split.errors import ArchiveFormatError, ImageIncompleteError
-from binary_split.model import Digest, Progress, ProgressSink, Release, ignore_progress
+from binary_split.model import Digest, ImageRef, Progress, ProgressSink, Release, ignore_progress
 from binary_split.oci.blob import Blob
 from binary_split.oci.compression import Compression
 from binary_split.oci.images import index_images
@@ -74,7 +74,7 @@ def seal_age(
     """
     with Spool(spool_folder) as spool:
         scanned, spooled = _collect(order, export, spool, report, total)
-        images, sources = _choose_layers(scanned, spooled)
+        images, sources = _choose_layers(scanned, spooled, order.release.images)
         layers = order_layers(images)
         statement = ReleaseStatement(
             product=order.product,
@@ -125,7 +125,7 @@ def _collect(
 
 
 def _choose_layers(
-    scanned: ScannedTar, spooled: dict[str, SpooledLayer]
+    scanned: ScannedTar, spooled: dict[str, SpooledLayer], refs: Sequence[ImageRef]
 ) -> tuple[tuple[LayoutImage, ...], dict[Digest, SpooledLayer]]:
     """Return the images as they are to be stored, and where each layer is, by its diff id."""
     sources: dict[Digest, SpooledLayer] = {}
@@ -134,10 +134,13 @@ def _choose_layers(
         for name, diff_id in zip(image.layers, image.config.diff_ids, strict=True):
             sources.setdefault(diff_id, spooled[name])
             blobs[diff_id] = sources[diff_id].stored(diff_id)
+    # in the order of the release: an engine exports in an order of its own, which may change
+    place = {ref: number for number, ref in enumerate(refs)}
+    named = [(sorted(image.refs, key=place.__getitem__), image.config) for image in scanned.images if image.refs]
+    named.sort(key=lambda row: place[row[0][0]])
     images = tuple(
-        LayoutImage(image.refs, image.config, tuple(blobs[diff_id] for diff_id in image.config.diff_ids))
-        for image in scanned.images
-        if image.refs
+        LayoutImage(tuple(names), config, tuple(blobs[diff_id] for diff_id in config.diff_ids))
+        for names, config in named
     )
     return images, sources
 

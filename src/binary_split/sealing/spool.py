@@ -1,4 +1,4 @@
-"""What must wait on disk between two passes: encrypted under a key that exists in this process's memory only."""
+"""What must wait on disk between two passes, encrypted under a key that only this process has."""
 
 from __future__ import annotations
 

@@ -76,6 +76,19 @@ def test_any_pattern_of_writes_gives_the_same_payload(sizes: list[int]) -> None:
     assert len(sink.getvalue()) == len(sealed(0)) + sum(sizes) + 16 * max(0, -(-sum(sizes) // CHUNK) - 1)
 
 
+@pytest.mark.parametrize("size", [0, 5, CHUNK, LARGE])
+def test_pieces_are_the_same_bytes_without_a_copy(size: int) -> None:
+    with opened(size, threads=2) as reader:
+        reader.seek(min(size, 3))
+        assert b"".join(bytes(piece) for piece in reader.pieces()) == payload(size)[3:]
+        assert reader.tell() == size
+    forward = open_age_stream(Pipe(sealed(size)), [IDENTITY])
+    assert b"".join(bytes(piece) for piece in forward.pieces()) == payload(size)
+    cut = open_age_stream(Pipe(sealed(size)[:-1]), [IDENTITY])
+    with pytest.raises(ArchiveDamagedError):
+        list(cut.pieces())
+
+
 def test_small_skips_forward_keep_the_read_ahead() -> None:
     plaintext = payload(LARGE)
     with opened(LARGE, threads=2) as reader:

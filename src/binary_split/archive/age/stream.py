@@ -19,6 +19,8 @@ from binary_split.config import KIB, MIB
 from binary_split.errors import BinarySplitError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 CHUNK_BYTES = 64 * KIB
@@ -172,6 +174,17 @@ class PayloadReader(io.RawIOBase):
                 self._advance(count)
                 filled += count
         return filled
+
+    def pieces(self) -> Iterator[memoryview]:
+        """Yield what is left without copying it; each piece is good until the next one is asked for.
+
+        Raises:
+            ArchiveDamagedError: the next bytes are damaged.
+            ArchiveUnreadableError: the source failed.
+        """
+        while piece := self._verified():
+            self._advance(len(piece))
+            yield piece.toreadonly()
 
     def readall(self) -> bytes:
         """Return everything that is left; nothing at all where any of it is damaged.
