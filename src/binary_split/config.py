@@ -60,6 +60,15 @@ class Limits:
     tar_pax_bytes: int = 64 * KIB
     layer_bytes: int = 256 * GIB
 
+    # Release statements: 4 MiB hold some 16,000 blobs, and base64 makes 4 bytes of 3.
+    statement_bytes: int = 4 * MIB
+    envelope_bytes: int = 6 * MIB
+    # Each signature is tried with each trusted key, over the whole statement.
+    envelope_signatures: int = 8
+    trusted_keys: int = 32
+    publisher_key_bytes: int = 8 * KIB
+    passphrase_bytes: int = 1023  # what OpenSSL takes
+
     # Engines.
     engine_connect_timeout_s: float = 10.0
     engine_ask_timeout_s: float = 60.0
@@ -76,6 +85,7 @@ class Settings:
 
     Attributes:
         token: bearer token from ``BINARY_SPLIT_TOKEN``; never shown.
+        trusted_keys_folder: holds the public keys of publishers that are trusted, ``*.pem``.
     """
 
     key_service: str | None = None
@@ -85,10 +95,11 @@ class Settings:
     engine: str | None = None
     image_ids: Mapping[ImageRef, Digest] = field(default_factory=dict)
     insecure_http: bool = False
+    trusted_keys_folder: Path | None = None
 
 
 _TOKEN_VARIABLE = "BINARY_SPLIT_TOKEN"  # noqa: S105 - the variable's name, not a token
-_TEXT_SETTINGS = ("key_service", "engine", "token_file", "ca_file")
+_TEXT_SETTINGS = ("key_service", "engine", "token_file", "ca_file", "trusted_keys_folder")
 _KNOWN_SETTINGS = {*_TEXT_SETTINGS, "image_ids", "insecure_http"}
 
 
@@ -114,6 +125,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         engine=_text(table, "engine"),
         token_file=_path(table, "token_file"),
         ca_file=_path(table, "ca_file"),
+        trusted_keys_folder=_path(table, "trusted_keys_folder"),
     )
 
 

@@ -21,6 +21,11 @@ _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _NAME_MAX = 255
 
 
+def is_tag(text: str) -> bool:
+    """Tell whether a text can be an image's tag, and so a release's version."""
+    return _TAG.fullmatch(text) is not None
+
+
 class Fragment:
     """The secret bytes that the key service releases. Its value appears in no repr, str or pickle."""
 
