@@ -72,6 +72,15 @@ class Limits:
     age_scrypt_log_n: int = 18
     age_scrypt_log_n_max: int = 20
 
+    # Release statements: 4 MiB hold some 16,000 blobs, and base64 makes 4 bytes of 3.
+    statement_bytes: int = 4 * MIB
+    envelope_bytes: int = 6 * MIB
+    # Each signature is tried with each trusted key, over the whole statement.
+    envelope_signatures: int = 8
+    trusted_keys: int = 32
+    publisher_key_bytes: int = 8 * KIB
+    passphrase_bytes: int = 1023  # what OpenSSL takes
+
     # Engines.
     engine_connect_timeout_s: float = 10.0
     engine_ask_timeout_s: float = 60.0
@@ -89,6 +98,7 @@ class Settings:
 
     Attributes:
         token: bearer token from ``BINARY_SPLIT_TOKEN``; never shown.
+        trusted_keys_folder: holds the public keys of publishers that are trusted, ``*.pem``.
     """
 
     key_service: str | None = None
@@ -98,10 +108,11 @@ class Settings:
     engine: str | None = None
     image_ids: Mapping[ImageRef, Digest] = field(default_factory=dict)
     insecure_http: bool = False
+    trusted_keys_folder: Path | None = None
 
 
 _TOKEN_VARIABLE = "BINARY_SPLIT_TOKEN"  # noqa: S105 - the variable's name, not a token
-_TEXT_SETTINGS = ("key_service", "engine", "token_file", "ca_file")
+_TEXT_SETTINGS = ("key_service", "engine", "token_file", "ca_file", "trusted_keys_folder")
 _KNOWN_SETTINGS = {*_TEXT_SETTINGS, "image_ids", "insecure_http"}
 
 
@@ -127,6 +138,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         engine=_text(table, "engine"),
         token_file=_path(table, "token_file"),
         ca_file=_path(table, "ca_file"),
+        trusted_keys_folder=_path(table, "trusted_keys_folder"),
     )
 
 

@@ -8,7 +8,10 @@ BinarySplitError
 │   ├── ArchiveUnreadableError
 │   ├── ArchiveDamagedError
 │   ├── ArchiveFormatError
-│   └── ArchiveUnauthenticatedError
+│   ├── ArchiveUnauthenticatedError
+│   ├── SignatureMissingError
+│   ├── SignatureUntrustedError
+│   └── RollbackError
 ├── KeyServiceError
 │   ├── KeyServiceUrlError
 │   ├── KeyServiceUnreachableError
@@ -82,7 +85,7 @@ class ConfigError(BinarySplitError):
 
 
 class SecretFileError(BinarySplitError):
-    """A file that holds a token or a fragment cannot be used."""
+    """A file that holds a token, a fragment, a publisher key or a passphrase cannot be used."""
 
     code = "secret-file"
     exit_code = 4
@@ -142,6 +145,33 @@ class ArchiveUnauthenticatedError(ArchiveError):
         "Give --image-id REF=sha256:… for each image (`binary-split seal` printed them), "
         "or accept the risk with --allow-unauthenticated."
     )
+
+
+class SignatureMissingError(ArchiveError):
+    """The release statement is missing or nobody signed it."""
+
+    code = "signature-missing"
+    exit_code = 15
+    hint = "Ask the vendor for a signed release, or accept the risk with --allow-unsigned."
+
+
+class SignatureUntrustedError(ArchiveError):
+    """No trusted key signed the release statement."""
+
+    code = "signature-untrusted"
+    exit_code = 16
+    hint = (
+        "Name the vendor's public key with --trusted-key, or put it into the folder of trusted keys; "
+        "if it is there, do not use this archive."
+    )
+
+
+class RollbackError(ArchiveError):
+    """The release is older than the one installed: its sequence is smaller."""
+
+    code = "rollback"
+    exit_code = 17
+    hint = "Ask the vendor for the newest release, or go back on purpose with --allow-downgrade."
 
 
 class KeyServiceError(BinarySplitError):

@@ -22,6 +22,11 @@ _NAME_MAX = 255
 _DOCKERS_OWN = ("docker.io", "index.docker.io")
 
 
+def is_tag(text: str) -> bool:
+    """Tell whether a text can be an image's tag, and so a release's version."""
+    return _TAG.fullmatch(text) is not None
+
+
 class Fragment:
     """The secret bytes that the key service releases. Its value appears in no repr, str or pickle."""
 
