@@ -48,7 +48,7 @@ def _list_folder(folder: Path) -> list[Path]:
 
 def _read_key(path: Path) -> PublicKey:
     try:
-        with open(path, "rb", opener=_open_at_once) as file:  # noqa: PTH123 - pathlib takes no opener
+        with open(path, "rb", opener=_open_at_once) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise ConfigError(f"cannot read the trusted key {path}: it is no regular file", hint=_HINT)
             pem = file.read(LIMITS.publisher_key_bytes + 1)

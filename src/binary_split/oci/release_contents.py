@@ -25,7 +25,7 @@ from binary_split.oci.statement import ReleaseStatement, StatedBlob, StatedImage
 from binary_split.oci.tar import END, RECORD, Kind, TarMember, padded, serialise_header
 
 OpenEnvelope = Callable[[bytes], bytes]
-"""Verifies the content of ``release.json`` and returns the statement in it; raises where it is not trusted."""
+"""Verifies the content of ``release.json`` and returns the statement in it; raises if it is not trusted."""
 
 
 class ReleaseContents:
@@ -143,9 +143,7 @@ class ReleaseContents:
         return members
 
 
-def _build_images(
-    statement: ReleaseStatement, documents: Mapping[Digest, bytes]
-) -> tuple[LayoutImage, ...]:
+def _build_images(statement: ReleaseStatement, documents: Mapping[Digest, bytes]) -> tuple[LayoutImage, ...]:
     """Build each image from the statement and its documents, which must agree."""
     layers = {blob.diff_id: blob for blob in statement.blobs if blob.diff_id is not None}
     rows: dict[tuple[Digest, Digest], list[StatedImage]] = {}

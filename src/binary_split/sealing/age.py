@@ -136,7 +136,9 @@ def _choose_layers(
             blobs[diff_id] = sources[diff_id].stored(diff_id)
     # in the order of the release: an engine exports in an order of its own, which may change
     place = {ref: number for number, ref in enumerate(refs)}
-    named = [(sorted(image.refs, key=place.__getitem__), image.config) for image in scanned.images if image.refs]
+    named = [
+        (sorted(image.refs, key=place.__getitem__), image.config) for image in scanned.images if image.refs
+    ]
     named.sort(key=lambda row: place[row[0][0]])
     images = tuple(
         LayoutImage(tuple(names), config, tuple(blobs[diff_id] for diff_id in config.diff_ids))

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from binary_split.archive.cbc import CbcReader
+from binary_split.archive.age import FragmentIdentity
+from binary_split.archive.detect import ArchiveFormat
 from binary_split.engines import Engine
-from binary_split.errors import ArchiveDamagedError, ArchiveFormatError
 from binary_split.model import Fragment, ImagePins, ImageRef, Progress, ProgressSink, ignore_progress
-from binary_split.oci.image_tar import ImageTar
 from binary_split.transports.file import FileSource
 from binary_split.unlock.checking import ExpectedImage, find_lacking, verify_images
+from binary_split.unlock.opening import (
+    OpenedArchive,
+    Trust,
+    one_kind_of_damage,
+    open_cbc,
+    open_release,
+    pin_release,
+    read_format,
+)
 from binary_split.unlock.plan import build_tar, plan_images
 from binary_split.unlock.states import State, advance
 
@@ -34,13 +42,17 @@ class UnlockOrder:
     """What to unlock.
 
     Attributes:
-        images: the images of the release.
-        pins: their config digests; None: take what the archive says (``--allow-unauthenticated``).
+        images: the images of the release; an ``age`` archive's statement says more, and is asked.
+        pins: their config digests; None: take what a ``cbc`` archive says (``--allow-unauthenticated``).
+        version: which an ``age`` archive must be; None: any.
+        trust: whose ``age`` archives are believed.
     """
 
     archive: Path
     images: tuple[ImageRef, ...]
     pins: ImagePins | None
+    version: str | None = None
+    trust: Trust = field(default_factory=Trust)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,32 +90,53 @@ def _unlock(
     order: UnlockOrder, engine: Engine, source: FragmentSource, enter: _Steps, report: ProgressSink
 ) -> UnlockResult:
     enter(State.CHECKING)
-    pins = order.pins or {}
-    expected = tuple(ExpectedImage(ref, pins.get(ref)) for ref in order.images)
-    if not find_lacking(engine, expected):
+    if (known := _find_installed(order, engine)) is not None:
         enter(State.READY)
-        return UnlockResult(expected)
+        return UnlockResult(known)
     with FileSource(order.archive) as archive:
+        archive_format = read_format(archive)
+        if archive_format is ArchiveFormat.AGE:
+            order.trust.verify_possible()
         enter(State.AUTHENTICATING)
         source.authenticate()
         enter(State.DOWNLOADING_KEY)
         fragment = source.fetch()
         enter(State.DECRYPTING)
-        with _one_kind_of_damage():
-            tar = ImageTar(CbcReader(archive, fragment))
-            images = plan_images(tar, order.images, order.pins)
+        with _open(order, archive, archive_format, fragment) as opened:
+            images = plan_images(opened.contents, opened.refs, opened.pins)
             expected = tuple(row for image in images for row in image.expected())
-        lacking = {row.ref for row in find_lacking(engine, expected)}
-        if not lacking:
-            enter(State.READY)
-            return UnlockResult(expected)
-        enter(State.LOADING_IMAGES)
-        payload = build_tar(tar, (image for image in images if lacking & set(image.layout.refs)))
-        engine.load(_counted(payload.chunks(), payload.size, report))
+            lacking = {row.ref for row in find_lacking(engine, expected)}
+            if not lacking:
+                enter(State.READY)
+                return UnlockResult(expected)
+            enter(State.LOADING_IMAGES)
+            payload = build_tar(opened.contents, (row for row in images if lacking & set(row.layout.refs)))
+            engine.load(_counted(payload.chunks(), payload.size, report))
     enter(State.VERIFYING)
     verify_images(engine, expected)
     enter(State.READY)
     return UnlockResult(expected, tuple(sorted(lacking)), payload.size)
+
+
+def _find_installed(order: UnlockOrder, engine: Engine) -> tuple[ExpectedImage, ...] | None:
+    """Return the images if all that is known of them without the archive says that they are there."""
+    if not order.images:
+        return None
+    pins = order.pins or {}
+    expected = tuple(ExpectedImage(ref, pins.get(ref)) for ref in order.images)
+    return None if find_lacking(engine, expected) else expected
+
+
+@contextmanager
+def _open(
+    order: UnlockOrder, archive: FileSource, archive_format: ArchiveFormat, fragment: Fragment
+) -> Iterator[OpenedArchive]:
+    if archive_format is ArchiveFormat.CBC:
+        yield open_cbc(archive, fragment, order.images, order.pins)
+        return
+    with open_release(archive, [FragmentIdentity(fragment)], order.trust) as contents:
+        pins = pin_release(contents.statement, version=order.version)
+        yield OpenedArchive(contents, tuple(pins), pins)
 
 
 class _Steps:
@@ -118,20 +151,11 @@ class _Steps:
         self._report(Progress(state))
 
 
-@contextmanager
-def _one_kind_of_damage() -> Iterator[None]:
-    """Say the same of every damage: which check failed would be an oracle for whoever alters archives."""
-    try:
-        yield
-    except ArchiveFormatError as error:
-        raise ArchiveDamagedError from error
-
-
 def _counted(
     chunks: Iterable[bytes | memoryview], total: int, report: ProgressSink
 ) -> Iterator[bytes | memoryview]:
     done = 0
-    with _one_kind_of_damage():
+    with one_kind_of_damage():
         for chunk in chunks:
             yield chunk
             done += len(chunk)

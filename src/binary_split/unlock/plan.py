@@ -31,7 +31,9 @@ class PlannedImage:
         return [ExpectedImage(ref, *digests) for ref in self.layout.refs]
 
 
-def plan_images(tar: ImageContents, refs: Iterable[ImageRef], pins: ImagePins | None) -> tuple[PlannedImage, ...]:
+def plan_images(
+    tar: ImageContents, refs: Iterable[ImageRef], pins: ImagePins | None
+) -> tuple[PlannedImage, ...]:
     """Match an archive's images with the release.
 
     Args:

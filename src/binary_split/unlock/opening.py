@@ -1,0 +1,146 @@
+"""Opening an archive: which format it has, what may be believed of it, and what it then holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+
+from binary_split.archive.age import Identity, open_age
+from binary_split.archive.cbc import CbcReader
+from binary_split.archive.detect import ArchiveFormat, detect_format
+from binary_split.errors import (
+    ArchiveDamagedError,
+    ArchiveFormatError,
+    ImageMismatchError,
+    SignatureUntrustedError,
+)
+from binary_split.model import Digest, Fragment, ImagePins, ImageRef
+from binary_split.oci.image_tar import ImageContents, ImageTar
+from binary_split.oci.publisher_key import PublicKey
+from binary_split.oci.release_contents import ReleaseContents
+from binary_split.oci.signature import read_unverified_payload, verify_envelope
+from binary_split.oci.statement import ReleaseStatement
+from binary_split.transports.file import FileSource
+
+_HEAD_BYTES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Whose ``age`` archives are believed.
+
+    Attributes:
+        keys: the publishers; a signature by one of them is enough.
+        allow_unsigned: believe whoever was able to seal.
+    """
+
+    keys: tuple[PublicKey, ...] = ()
+    allow_unsigned: bool = False
+
+    def verify_possible(self) -> None:
+        """Check, before any secret is asked for, that there is something to measure an archive by.
+
+        Raises:
+            SignatureUntrustedError: there is not.
+        """
+        if not self.keys and not self.allow_unsigned:
+            raise SignatureUntrustedError("no trusted key is configured, so no signature can be verified")
+
+    def open_envelope(self, envelope: bytes) -> bytes:
+        """Return the statement in an envelope that is believed.
+
+        Raises:
+            SignatureMissingError: nobody signed it.
+            SignatureUntrustedError: no trusted key signed it.
+        """
+        if self.allow_unsigned:
+            return read_unverified_payload(envelope)
+        return verify_envelope(envelope, self.keys)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedArchive:
+    """An archive that was opened: its images, which may be loaded once they match.
+
+    Attributes:
+        contents: what it holds.
+        refs: the images of the release.
+        pins: what they must be; None where the archive's own word is taken.
+    """
+
+    contents: ImageContents
+    refs: tuple[ImageRef, ...]
+    pins: ImagePins | None
+
+
+def read_format(source: FileSource) -> ArchiveFormat:
+    """Tell an archive's format by its content; the source is left at its beginning.
+
+    Raises:
+        ArchiveDamagedError: no archive is as long as this.
+    """
+    size = source.seek(0, 2)
+    source.seek(0)
+    archive_format = detect_format(source.read(_HEAD_BYTES), size)
+    source.seek(0)
+    if archive_format is ArchiveFormat.UNKNOWN:
+        raise ArchiveDamagedError(f"wrong fragment or damaged archive: none is {size} bytes long")
+    return archive_format
+
+
+def open_cbc(
+    source: FileSource, fragment: Fragment, refs: tuple[ImageRef, ...], pins: ImagePins | None
+) -> OpenedArchive:
+    """Open a ``cbc`` archive; only what is pinned is known of it.
+
+    Raises:
+        ArchiveDamagedError: wrong fragment or damaged archive.
+    """
+    with one_kind_of_damage():
+        return OpenedArchive(ImageTar(CbcReader(source, fragment)), refs, pins)
+
+
+@contextmanager
+def open_release(
+    source: FileSource, identities: Sequence[Identity], trust: Trust
+) -> Iterator[ReleaseContents]:
+    """Open an ``age`` archive: everything in it is known from its statement.
+
+    Raises:
+        ArchiveDamagedError: wrong fragment or damaged archive.
+        ArchiveFormatError: the tar within is not what its statement says.
+        SignatureMissingError: nobody signed it.
+        SignatureUntrustedError: no trusted key signed it.
+    """
+    with closing(open_age(source, identities)) as plaintext:
+        contents = ReleaseContents(plaintext, trust.open_envelope)
+        contents.verify_end()
+        yield contents
+
+
+def pin_release(statement: ReleaseStatement, *, version: str | None) -> dict[ImageRef, Digest]:
+    """Return the pins that a believed statement gives.
+
+    Args:
+        statement: the release's.
+        version: which it must be; None: any.
+
+    Raises:
+        ImageMismatchError: it is another version.
+    """
+    if version is not None and statement.version != version:
+        raise ImageMismatchError(
+            f"the archive is version {statement.version} of {statement.product}, not {version}",
+            hint="Check --version, or take the archive of that version.",
+        )
+    return {image.ref: image.config for image in statement.images}
+
+
+@contextmanager
+def one_kind_of_damage() -> Iterator[None]:
+    """Say the same of every damage to a ``cbc`` archive: which check failed would be an oracle."""
+    try:
+        yield
+    except ArchiveFormatError as error:
+        raise ArchiveDamagedError from error
