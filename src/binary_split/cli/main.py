@@ -12,7 +12,6 @@ from binary_split.cli.output import report_error
 from binary_split.errors import BinarySplitError
 
 _INTERRUPTED = 130
-_BROKEN_PIPE = 141
 
 _COMMANDS = {
     "seal": ("binary_split.cli.seal", "seal", "Seal a release's images into one archive."),
@@ -53,6 +52,4 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         status = _INTERRUPTED
-    except BrokenPipeError:
-        status = _BROKEN_PIPE
     sys.exit(status if isinstance(status, int) else 0)
