@@ -81,7 +81,11 @@ class CommandLine:
 
     def start(self, *arguments: object, **options: Any) -> subprocess.Popen[bytes]:
         """Start the program and let it run."""
-        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        pipes: dict[str, Any] = {
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+        }
         process: subprocess.Popen[bytes] = subprocess.Popen(
             self.command(*arguments), env=self.whole_environment(), cwd=self.home, **(pipes | options)
         )
