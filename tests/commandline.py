@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 _PROGRAM = "import sys; sys.argv[0] = 'binary-split'; from binary_split.cli.main import main; main()"
-_FOREIGN = ("BINARY_SPLIT_", "DOCKER_", "PYTEST_", "FORCE_COLOR", "NO_COLOR")
+_FOREIGN = ("BINARY_SPLIT_", "DOCKER_", "PYTEST_", "PYTHON", "FORCE_COLOR", "NO_COLOR")
 
 
 @dataclass(frozen=True)
@@ -81,14 +81,15 @@ class CommandLine:
 
     def start(self, *arguments: object, **options: Any) -> subprocess.Popen[bytes]:
         """Start the program and let it run."""
-        options = {
+        pipes: dict[str, Any] = {
             "stdin": subprocess.DEVNULL,
             "stdout": subprocess.PIPE,
             "stderr": subprocess.PIPE,
-        } | options
-        return subprocess.Popen(
-            self.command(*arguments), env=self.whole_environment(), cwd=self.home, **options
+        }
+        process: subprocess.Popen[bytes] = subprocess.Popen(
+            self.command(*arguments), env=self.whole_environment(), cwd=self.home, **(pipes | options)
         )
+        return process
 
     def command(self, *arguments: object) -> list[str]:
         return [sys.executable, "-c", _PROGRAM, *map(str, arguments)]

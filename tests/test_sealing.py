@@ -92,16 +92,8 @@ def _openssl(program: Path, archive: Path, tar: Path) -> None:
     """Open an archive as its format page says that anyone can: by openssl, with the key and the IV."""
     with archive.open("rb") as file, tar.open("wb") as out:
         iv = file.read(16).hex()
-        command = [
-            program,
-            "enc",
-            "-d",
-            "-aes-256-cbc",
-            "-K",
-            hashlib.sha256(FRAGMENT).hexdigest(),
-            "-iv",
-            iv,
-        ]
+        key = hashlib.sha256(FRAGMENT).hexdigest()
+        command = [str(program), "enc", "-d", "-aes-256-cbc", "-K", key, "-iv", iv]
         subprocess.run(command, input=file.read(), stdout=out, check=True)
 
 
@@ -123,9 +115,7 @@ class TestFromADockerArchive:
         sinks = io.BytesIO(), io.BytesIO()
         for sink in sinks:
             seal(export_docker_archive(tar)[0], refs, sink)
-        first, second = (
-            {content[n : n + 16] for n in range(0, len(content), 16)} for content in contents(sinks)
-        )
+        first, second = (blocks(sink.getvalue()) for sink in sinks)
         assert not first & second
 
     def test_progress_ends_with_all(self, tmp_path: Path) -> None:

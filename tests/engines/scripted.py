@@ -21,6 +21,7 @@ class Peer:
     def __init__(self, sock: socket.socket, engine: ScriptedEngine) -> None:
         self._sock = sock
         self._rest = b""
+        self._is_body_read = False
         self.engine = engine
 
     def read_head(self) -> str:
@@ -45,6 +46,15 @@ class Peer:
             size += len(part)
             tail = (tail + part)[-5:]
         return size
+
+    def receive(self, size: int) -> bytes:
+        """Return some bytes of the body, the coding included; none at its end."""
+        if self._is_body_read:
+            return b""
+        part = self._rest or self._sock.recv(size)
+        self._rest = b""
+        self._is_body_read = part.endswith(b"0\r\n\r\n")
+        return part
 
     def send(self, content: bytes) -> None:
         self._sock.sendall(content)
