@@ -13,7 +13,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import Protocol
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
@@ -160,13 +160,20 @@ def iter_plaintext(source: Readable, fragment: Fragment) -> Iterator[memoryview]
     yield memoryview(plain)[: BLOCK - _padding_length(plain[:BLOCK])]
 
 
+class Sink(Protocol):
+    """Where an archive goes."""
+
+    def write(self, chunk: bytes | memoryview, /) -> int:
+        """Take all of some bytes."""
+
+
 class CbcWriter:
     """Encrypts what is written to it into ``sink``; :meth:`finish` ends the archive.
 
     The random IV goes out at once. A sink that is never finished holds no archive.
     """
 
-    def __init__(self, sink: BinaryIO, fragment: Fragment) -> None:
+    def __init__(self, sink: Sink, fragment: Fragment) -> None:
         iv = os.urandom(BLOCK)
         self._sink = sink
         self._context = Cipher(algorithms.AES256(derive_key(fragment)), modes.CBC(iv)).encryptor()

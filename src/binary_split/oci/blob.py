@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives import hashes
 
@@ -19,12 +19,14 @@ class Blob:
         digest: of its bytes as stored.
         diff_id: of the bytes that decompression gives; equal to the digest of an uncompressed one.
         size: as stored, in bytes.
+        plain_size: uncompressed, in bytes; None until it was read.
     """
 
     digest: Digest
     diff_id: Digest
     size: int
     compression: Compression
+    plain_size: int | None = field(default=None, compare=False)
 
 
 def hash_bytes(content: bytes) -> Digest:
@@ -55,6 +57,7 @@ class BlobHasher:
         self._decompressor: Decompressor | None = None
         self._compression = Compression.NONE
         self._size = 0
+        self._plain_size = 0
         self._head: bytes | None = b""  # the first bytes, until there are enough to tell the compression
 
     def update(self, chunk: bytes | memoryview) -> None:
@@ -85,7 +88,8 @@ class BlobHasher:
         if self._decompressor and self._plain:
             self._decompressor.finish()
             diff_id = Digest(self._plain.finalize().hex())
-        return Blob(digest, diff_id, self._size, self._compression)
+        plain_size = self._plain_size if self._decompressor else self._size
+        return Blob(digest, diff_id, self._size, self._compression, plain_size)
 
     def _begin(self, head: bytes) -> None:
         self._head = None
@@ -99,3 +103,4 @@ class BlobHasher:
         if self._decompressor and self._plain:
             for piece in self._decompressor.pieces(bytes(chunk)):
                 self._plain.update(piece)
+                self._plain_size += len(piece)

@@ -47,23 +47,15 @@ def state_images(images: Iterable[LayoutImage]) -> tuple[StatedImage, ...]:
     )
 
 
-def state_blobs(
-    images: Iterable[LayoutImage], layers: Iterable[Blob], plain_size: Callable[[Blob], int]
-) -> tuple[StatedBlob, ...]:
-    """Return what a statement says of blobs, in the order of the tar.
-
-    Args:
-        images: the images of the release.
-        layers: their layers, in order.
-        plain_size: gives a layer's uncompressed size in bytes.
-    """
+def state_blobs(images: Iterable[LayoutImage], layers: Iterable[Blob]) -> tuple[StatedBlob, ...]:
+    """Return what a statement says of the images' blobs, in the order of the release tar."""
     documents = (
         StatedBlob(hash_bytes(content), len(content), None, None)
         for content in image_documents(images).values()
     )
     return (
         *documents,
-        *(StatedBlob(layer.digest, layer.size, layer.diff_id, plain_size(layer)) for layer in layers),
+        *(StatedBlob(layer.digest, layer.size, layer.diff_id, layer.plain_size) for layer in layers),
     )
 
 

@@ -11,7 +11,7 @@ from typing import BinaryIO
 from binary_split.archive.age import Recipient
 from binary_split.archive.age import seal_age as begin_age
 from binary_split.errors import ArchiveFormatError, ImageIncompleteError
-from binary_split.model import Digest, ImageRef, Progress, ProgressSink, Release, ignore_progress
+from binary_split.model import Digest, Progress, ProgressSink, Release, ignore_progress
 from binary_split.oci.blob import Blob
 from binary_split.oci.compression import Compression
 from binary_split.oci.images import index_images
@@ -19,7 +19,13 @@ from binary_split.oci.layout import LayoutImage
 from binary_split.oci.release_tar import ReleaseTar, order_layers, state_blobs, state_images
 from binary_split.oci.scan import ScannedTar, scan_images
 from binary_split.oci.statement import ReleaseStatement
-from binary_split.sealing.export import Export, SealedArchive, SealedImage, verify_complete
+from binary_split.sealing.export import (
+    Export,
+    SealedArchive,
+    arrange_images,
+    describe_sealed,
+    verify_complete,
+)
 from binary_split.sealing.layers import LayerSpooler, SpooledLayer, open_stored
 from binary_split.sealing.spool import Spool
 
@@ -74,7 +80,7 @@ def seal_age(
     """
     with Spool(spool_folder) as spool:
         scanned, spooled = _collect(order, export, spool, report, total)
-        images, sources = _choose_layers(scanned, spooled, order.release.images)
+        images, sources = _choose_layers(scanned, spooled, order.release)
         layers = order_layers(images)
         statement = ReleaseStatement(
             product=order.product,
@@ -82,7 +88,7 @@ def seal_age(
             sequence=order.sequence,
             created=order.created,
             images=state_images(images),
-            blobs=state_blobs(images, layers, lambda layer: sources[layer.diff_id].plain_size),
+            blobs=state_blobs(images, layers),
         )
         tar = ReleaseTar(
             order.sign(statement.serialise()),
@@ -91,11 +97,7 @@ def seal_age(
             lambda layer: open_stored(spool, sources[layer.diff_id], layer),
         )
         _write(tar, order, sink, report)
-    sealed = {ref: image.config for image in images for ref in image.refs}
-    return SealedArchive(
-        tuple(SealedImage(ref, sealed[ref].digest, sealed[ref].platform) for ref in order.release.images),
-        tar.size,
-    )
+    return describe_sealed(order.release, images, tar.size)
 
 
 def _collect(
@@ -125,7 +127,7 @@ def _collect(
 
 
 def _choose_layers(
-    scanned: ScannedTar, spooled: dict[str, SpooledLayer], refs: Sequence[ImageRef]
+    scanned: ScannedTar, spooled: dict[str, SpooledLayer], release: Release
 ) -> tuple[tuple[LayoutImage, ...], dict[Digest, SpooledLayer]]:
     """Return the images as they are to be stored, and where each layer is, by its diff id."""
     sources: dict[Digest, SpooledLayer] = {}
@@ -134,17 +136,11 @@ def _choose_layers(
         for name, diff_id in zip(image.layers, image.config.diff_ids, strict=True):
             sources.setdefault(diff_id, spooled[name])
             blobs[diff_id] = sources[diff_id].stored(diff_id)
-    # in the order of the release: an engine exports in an order of its own, which may change
-    place = {ref: number for number, ref in enumerate(refs)}
-    named = [
-        (sorted(image.refs, key=place.__getitem__), image.config) for image in scanned.images if image.refs
-    ]
-    named.sort(key=lambda row: place[row[0][0]])
-    images = tuple(
-        LayoutImage(tuple(names), config, tuple(blobs[diff_id] for diff_id in config.diff_ids))
-        for names, config in named
+    images = (
+        LayoutImage(image.refs, image.config, tuple(blobs[diff_id] for diff_id in image.config.diff_ids))
+        for image in scanned.images
     )
-    return images, sources
+    return arrange_images(images, release), sources
 
 
 def _write(tar: ReleaseTar, order: AgeOrder, sink: BinaryIO, report: ProgressSink) -> None:

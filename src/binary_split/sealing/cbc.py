@@ -5,19 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from binary_split.archive.cbc import CbcWriter
+from cryptography.hazmat.primitives import hashes
+
+from binary_split.archive.cbc import CbcWriter, Sink
 from binary_split.errors import ArchiveFormatError, ImageIncompleteError
-from binary_split.model import Fragment, Progress, ProgressSink, Release, ignore_progress
+from binary_split.model import Digest, Fragment, Progress, ProgressSink, Release, ignore_progress
 from binary_split.oci.images import index_images
 from binary_split.oci.scan import scan_images
-from binary_split.sealing.export import Export, SealedArchive, SealedImage, verify_complete
+from binary_split.oci.stated import ArchiveDigest
+from binary_split.sealing.export import (
+    Export,
+    SealedArchive,
+    arrange_images,
+    describe_sealed,
+    verify_complete,
+)
 
 
 def seal_cbc(
     release: Release,
     export: Export,
     fragment: Fragment,
-    sink: BinaryIO,
+    sink: Sink,
     *,
     report: ProgressSink = ignore_progress,
     total: int | None = None,
@@ -50,15 +59,29 @@ def seal_cbc(
             yield chunk
 
     try:
-        images = index_images(scan_images(sealed()).images)
+        scanned = scan_images(sealed())
     except ArchiveFormatError as error:
         raise ImageIncompleteError(f"the exported images are not usable: {error}") from error
-    verify_complete(release, images)
+    verify_complete(release, index_images(scanned.images))
     writer.finish()
     report(Progress("sealing", size, size))
-    return SealedArchive(
-        tuple(
-            SealedImage(ref, images[ref].config.digest, images[ref].config.platform) for ref in release.images
-        ),
-        size,
-    )
+    return describe_sealed(release, arrange_images(scanned.layout(), release), size)
+
+
+class HashingSink:
+    """Passes an archive on and digests it: for the statement that lies beside it."""
+
+    def __init__(self, sink: BinaryIO) -> None:
+        self._sink = sink
+        self._hash = hashes.Hash(hashes.SHA256())
+        self._size = 0
+
+    def write(self, chunk: bytes | memoryview) -> int:
+        """Take some bytes."""
+        self._hash.update(chunk)
+        self._size += len(chunk)
+        return self._sink.write(chunk)
+
+    def digest(self) -> ArchiveDigest:
+        """Return the digest of all that was written; nothing more can be."""
+        return ArchiveDigest(Digest(self._hash.finalize().hex()), self._size)

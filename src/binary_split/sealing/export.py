@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from binary_split.config import LIMITS
 from binary_split.errors import ImageIncompleteError
 from binary_split.model import Digest, ImageRef, Release
 from binary_split.oci.images import StoredImage
+from binary_split.oci.layout import LayoutImage
 from binary_split.transports.file import FileSource
 
 Export = Callable[[tuple[ImageRef, ...]], Iterable[bytes | memoryview]]
@@ -30,10 +31,13 @@ class SealedArchive:
     """A finished archive.
 
     Attributes:
+        images: every reference of the release, in its order.
+        layout: the images as they are, or would be, laid out.
         plain_size: bytes of the image tar within.
     """
 
     images: tuple[SealedImage, ...]
+    layout: tuple[LayoutImage, ...]
     plain_size: int
 
 
@@ -53,6 +57,24 @@ def export_docker_archive(path: Path) -> tuple[Export, int]:
                 yield chunk
 
     return export, size
+
+
+def describe_sealed(release: Release, layout: tuple[LayoutImage, ...], plain_size: int) -> SealedArchive:
+    """Return what a finished archive holds."""
+    configs = {ref: image.config for image in layout for ref in image.refs}
+    rows = tuple(SealedImage(ref, configs[ref].digest, configs[ref].platform) for ref in release.images)
+    return SealedArchive(rows, layout, plain_size)
+
+
+def arrange_images(layout: Iterable[LayoutImage], release: Release) -> tuple[LayoutImage, ...]:
+    """Put images in the order of the release: engines export in an order of their own, which may change."""
+    place = {ref: number for number, ref in enumerate(release.images)}
+    named = [
+        replace(image, refs=tuple(sorted(image.refs, key=place.__getitem__)))
+        for image in layout
+        if image.refs
+    ]
+    return tuple(sorted(named, key=lambda image: place[image.refs[0]]))
 
 
 def verify_complete(release: Release, images: Mapping[ImageRef, StoredImage]) -> None:

@@ -47,8 +47,8 @@ class SpooledLayer:
     def stored(self, diff_id: Digest) -> Blob:
         """Return the blob that the release holds: compressed where that is worth it, else plain."""
         if self.compression is Compression.NONE or self.size > self.plain_size * _WORTH_IT:
-            return Blob(diff_id, diff_id, self.plain_size, Compression.NONE)
-        return Blob(self.digest, diff_id, self.size, self.compression)
+            return Blob(diff_id, diff_id, self.plain_size, Compression.NONE, self.plain_size)
+        return Blob(self.digest, diff_id, self.size, self.compression, self.plain_size)
 
 
 class LayerSpooler:
