@@ -142,6 +142,20 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     )
 
 
+def source_date_epoch(environ: Mapping[str, str] = os.environ) -> int | None:
+    """Return ``SOURCE_DATE_EPOCH``, the time that a reproducible build pretends to be at, in seconds.
+
+    Raises:
+        ConfigError: it is no such number.
+    """
+    text = environ.get("SOURCE_DATE_EPOCH")
+    if not text:
+        return None
+    if not text.isascii() or not text.isdigit() or len(text) > len("253402300799"):
+        raise ConfigError("SOURCE_DATE_EPOCH is no number of seconds")
+    return int(text)
+
+
 def child_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return the environment for a child process: everything but our own secrets."""
     return {name: value for name, value in environ.items() if name != _TOKEN_VARIABLE}

@@ -24,8 +24,13 @@ def detect_format(head: bytes, size: int) -> ArchiveFormat:
         head: the archive's first bytes, 64 or all.
         size: its length in bytes.
     """
-    if head.startswith(_AGE_MAGIC):
+    if is_age(head):
         return ArchiveFormat.AGE
     if size >= 2 * BLOCK and size % BLOCK == 0:
         return ArchiveFormat.CBC
     return ArchiveFormat.UNKNOWN
+
+
+def is_age(head: bytes) -> bool:
+    """Whether these are the first bytes of an ``age`` file, armored or not."""
+    return head.startswith(_AGE_MAGIC)

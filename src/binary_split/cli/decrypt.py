@@ -4,45 +4,60 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import click
 
+from binary_split.archive.age import open_age, open_age_stream
 from binary_split.archive.cbc import CbcReader, iter_plaintext
+from binary_split.archive.detect import ArchiveFormat, is_age
+from binary_split.cli.access import fragment_files_option, identity_option, read_identities
 from binary_split.cli.options import FILE, format_size, read_fragment
 from binary_split.cli.output import say, warn
 from binary_split.cli.progress import Mode, progress_option, show_progress
 from binary_split.errors import ArchiveUnreadableError, ConfigError
 from binary_split.files import write_atomically
-from binary_split.model import Fragment, Progress
+from binary_split.model import Progress
 from binary_split.transports.file import FileSource
+from binary_split.unlock.opening import read_format
+
+if TYPE_CHECKING:
+    from io import BufferedReader
+
+_Secrets = tuple[tuple[Path, ...], tuple[Path, ...]]
+_Plaintext = tuple[Iterator[memoryview], int | None, ArchiveFormat]
 
 
 @click.command()
 @click.argument("archive", type=FILE)
-@click.option(
-    "--fragment-file", type=FILE, required=True, metavar="F", help="The fragment, byte-exact; - for stdin."
-)
+@fragment_files_option
+@identity_option
 @click.option(
     "-o", "--output", type=FILE, required=True, metavar="FILE", help="The plain image tar; - for stdout."
 )
 @progress_option
-def decrypt(archive: Path, fragment_file: Path, output: Path, progress: Mode) -> None:
+def decrypt(
+    archive: Path,
+    fragment_files: tuple[Path, ...],
+    identity_files: tuple[Path, ...],
+    output: Path,
+    progress: Mode,
+) -> None:
     """Decrypt an archive to a plain image tar.
 
-    ARCHIVE may be - for stdin. A `cbc` archive has no authentication: what comes out is not proven to be what
-    was sealed.
+    ARCHIVE may be - for stdin. Who sealed it is not checked: `verify` and `unlock` do that.
     """
-    if str(archive) == "-" == str(fragment_file):
-        raise ConfigError("stdin cannot be both the archive and the fragment")
+    if [str(path) for path in (archive, *fragment_files, *identity_files)].count("-") > 1:
+        raise ConfigError("stdin cannot be two things")
     is_stdout = str(output) == "-"
     if is_stdout and progress == "json":
         raise ConfigError("stdout cannot take both the tar and JSON", hint="Write the tar to a file.")
     done = 0
     with (
         show_progress(progress) as report,
-        _open_plaintext(archive, read_fragment(fragment_file)) as (chunks, total),
+        _open_plaintext(archive, (fragment_files, identity_files)) as (chunks, total, archive_format),
         nullcontext(sys.stdout.buffer) if is_stdout else write_atomically(output) as sink,
     ):
         for chunk in chunks:
@@ -50,21 +65,44 @@ def decrypt(archive: Path, fragment_file: Path, output: Path, progress: Mode) ->
             done += len(chunk)
             report(Progress("decrypting", done, total))
     say(f"decrypted {format_size(done)} to {output}")
-    warn("a cbc archive does not prove that this is what was sealed; compare the image ids")
+    if archive_format is ArchiveFormat.CBC:
+        warn("a cbc archive does not prove that this is what was sealed; compare the image ids")
 
 
 @contextmanager
-def _open_plaintext(archive: Path, fragment: Fragment) -> Iterator[tuple[Iterator[memoryview], int | None]]:
-    """Give an archive's plaintext, and its length in bytes where that can be known."""
+def _open_plaintext(archive: Path, secrets: _Secrets) -> Iterator[_Plaintext]:
+    """Give an archive's plaintext, its length in bytes where that can be known, and its format."""
+    fragment_files, identity_files = secrets
     if str(archive) == "-":
-        yield _read_stdin(iter_plaintext(sys.stdin.buffer, fragment)), None
+        yield _open_stdin(secrets)
         return
     with FileSource(archive) as source:
-        reader = CbcReader(source, fragment)
-        yield reader.chunks(), reader.size
+        if read_format(source) is ArchiveFormat.AGE:
+            with closing(open_age(source, read_identities(identity_files, fragment_files))) as payload:
+                yield payload.pieces(), payload.size, ArchiveFormat.AGE
+        else:
+            reader = CbcReader(source, read_fragment(_only_fragment(secrets)))
+            yield reader.chunks(), reader.size, ArchiveFormat.CBC
 
 
-def _read_stdin(chunks: Iterator[memoryview]) -> Iterator[memoryview]:
+def _open_stdin(secrets: _Secrets) -> _Plaintext:
+    fragment_files, identity_files = secrets
+    stdin = cast("BufferedReader", sys.stdin.buffer)
+    if is_age(stdin.peek(64)):
+        stream = open_age_stream(stdin, read_identities(identity_files, fragment_files))
+        return stream.pieces(), None, ArchiveFormat.AGE
+    chunks = iter_plaintext(stdin, read_fragment(_only_fragment(secrets)))
+    return _errors_mapped(chunks), None, ArchiveFormat.CBC
+
+
+def _only_fragment(secrets: _Secrets) -> Path:
+    fragment_files, identity_files = secrets
+    if len(fragment_files) != 1 or identity_files:
+        raise ConfigError("a cbc archive is opened by one --fragment-file")
+    return fragment_files[0]
+
+
+def _errors_mapped(chunks: Iterator[memoryview]) -> Iterator[memoryview]:
     try:
         yield from chunks
     except OSError as error:

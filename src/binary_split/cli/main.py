@@ -21,6 +21,8 @@ _COMMANDS = {
     "decrypt": ("binary_split.cli.decrypt", "decrypt", "Decrypt an archive to a plain image tar."),
     "inspect": ("binary_split.cli.inspect", "inspect", "Show what an archive is and holds."),
     "keygen": ("binary_split.cli.keygen", "keygen", "Make the key that signs your releases."),
+    "verify": ("binary_split.cli.verify", "verify", "Prove an archive: signature, chunks, digests."),
+    "extract": ("binary_split.cli.extract", "extract", "Take the images out, without an engine."),
     "key": ("binary_split.cli.keys", "key", "Make, import and list the key service's fragments."),
     "token": ("binary_split.cli.tokens", "token", "Issue, revoke and list the key service's tokens."),
     "keyservice": ("binary_split.cli.keyservice", "keyservice", "Set up and run the key service."),

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from binary_split.archive.detect import ArchiveFormat
+from binary_split.cli.access import load_trust, trust_options
 from binary_split.cli.options import (
     FILE,
     choose_images,
@@ -18,7 +20,6 @@ from binary_split.cli.options import (
     json_option,
     parse_image_ids,
     read_fragment,
-    version_option,
 )
 from binary_split.cli.output import emit_json, say, warn
 from binary_split.cli.progress import Mode, progress_option, show_progress
@@ -27,13 +28,15 @@ from binary_split.engines import open_engine
 from binary_split.errors import ArchiveUnauthenticatedError, ConfigError
 from binary_split.files import read_secret
 from binary_split.model import Digest, Fragment, ImagePins, ImageRef
+from binary_split.transports.file import FileSource
+from binary_split.unlock.opening import Trust, read_format, read_signed_pins
 from binary_split.unlock.pipeline import FragmentSource, UnlockOrder, UnlockResult
 from binary_split.unlock.pipeline import unlock as run_unlock
 
 
 @click.command()
 @click.argument("archive", type=click.Path(path_type=Path))
-@version_option
+@click.option("--version", metavar="V", help="Version that the release must be; a `cbc` archive needs it.")
 @image_option
 @image_id_option
 @click.option(
@@ -41,6 +44,7 @@ from binary_split.unlock.pipeline import unlock as run_unlock
     is_flag=True,
     help="Load whatever a `cbc` archive holds: anyone who had it in hands may have changed it.",
 )
+@trust_options
 @click.option("--key-service", metavar="URL", help="The key service [env: BINARY_SPLIT_KEY_SERVICE].")
 @click.option(
     "--token-file", type=FILE, metavar="T", help="File that holds the token [env: BINARY_SPLIT_TOKEN_FILE]."
@@ -54,10 +58,13 @@ from binary_split.unlock.pipeline import unlock as run_unlock
 @json_option
 def unlock(
     archive: Path,
-    version: str,
+    version: str | None,
     images: tuple[str, ...],
     image_ids: tuple[str, ...],
     allow_unauthenticated: bool,
+    trusted_keys: tuple[Path, ...],
+    trusted_folder: Path | None,
+    allow_unsigned: bool,
     key_service: str | None,
     token_file: Path | None,
     key_id: str | None,
@@ -70,13 +77,13 @@ def unlock(
 ) -> None:
     """Fetch the fragment, load the archive's images into the engine and prove that all are there.
 
-    Nothing is done where all images are there already. The plaintext goes through memory into the engine, and
-    nothing that does not match the image ids is loaded.
+    An `age` archive must be signed by a trusted key; what a `cbc` archive must hold is said by --image-id, or
+    by a signed NAME.release.json beside it. Nothing else is loaded, and nothing at all where everything is
+    there already. The plaintext goes through memory into the engine.
     """
     settings = load_settings()
-    pins = parse_image_ids(image_ids, version, settings)
-    refs = choose_images(images, version, pins)
-    order = UnlockOrder(archive, refs, _choose_pins(refs, pins, allow_unauthenticated))
+    trust = load_trust(settings, trusted_keys, trusted_folder, allow_unsigned)
+    order = _order(archive, version, images, image_ids, settings, trust, allow_unauthenticated)
     source: FragmentSource
     if fragment_file is not None:
         source = _FragmentFile(fragment_file)
@@ -90,6 +97,37 @@ def unlock(
         emit_json(_describe(result, version))
     else:
         say(_summarise(result))
+
+
+def _order(
+    archive: Path,
+    version: str | None,
+    images: tuple[str, ...],
+    image_ids: tuple[str, ...],
+    settings: Settings,
+    trust: Trust,
+    allow_unauthenticated: bool,
+) -> UnlockOrder:
+    """Say what must be there afterwards: by the archive's own statement, or else by what was pinned."""
+    if _is_age(archive):
+        if images or image_ids:
+            raise ConfigError(
+                "an age archive says itself which images it holds", hint="Leave out --image and --image-id."
+            )
+        return UnlockOrder(archive, (), None, version, trust)
+    if version is None:
+        raise ConfigError("a cbc archive does not say its version", hint="Give it with --version.")
+    pins = parse_image_ids(image_ids, version, settings) or read_signed_pins(archive, version, trust)
+    refs = choose_images(images, version, pins)
+    return UnlockOrder(archive, refs, _choose_pins(refs, pins, allow_unauthenticated), version, trust)
+
+
+def _is_age(archive: Path) -> bool:
+    """Whether the archive is an `age` one; one that is not there may not be needed."""
+    if not archive.exists():
+        return False
+    with FileSource(archive) as source:
+        return read_format(source) is ArchiveFormat.AGE
 
 
 def _choose_pins(
@@ -174,7 +212,7 @@ def _summarise(result: UnlockResult) -> str:
     return f"ready: {len(result.loaded)} of {count} images loaded ({size}), all verified"
 
 
-def _describe(result: UnlockResult, version: str) -> dict[str, object]:
+def _describe(result: UnlockResult, version: str | None) -> dict[str, object]:
     return {
         "version": version,
         "state": "ready",

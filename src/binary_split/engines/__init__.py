@@ -57,8 +57,12 @@ class Engine(Protocol):
         """Give images as one tar that any engine loads; a failure may come at any chunk."""
 
 
-def open_engine(name: str | None) -> Engine:
+def open_engine(name: str | None, *, platform: str | None = None) -> Engine:
     """Connect to an engine: ``docker`` (also for None) or ``oci:DIR``.
+
+    Args:
+        name: which.
+        platform: what to take of images that an OCI folder has for several.
 
     Raises:
         ConfigError: there is no engine of that name.
@@ -72,7 +76,7 @@ def open_engine(name: str | None) -> Engine:
     if kind == "oci" and folder:
         from binary_split.engines.oci_folder import OciFolder
 
-        return OciFolder(Path(folder))
+        return OciFolder(Path(folder), platform=platform)
     raise ConfigError(
         f"no such engine: {name!r}", hint="Use `docker`, or `oci:DIR` for an OCI layout folder."
     )

@@ -32,8 +32,9 @@ IndexEntry = Mapping[str, Any]
 class LayoutFolder:
     """An OCI image layout folder, read only."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, platform: str | None = None) -> None:
         self.folder = folder
+        self._platform = platform
 
     def entries(self) -> list[IndexEntry]:
         """Return the entries of the index; none where there is no index.
@@ -96,10 +97,11 @@ class LayoutFolder:
         if "manifests" not in document:
             return document
         rows = [row for row in document["manifests"] if row.get("platform", {}).get("os") != "unknown"]
+        if self._platform is not None:
+            rows = [row for row in rows if _platform_of(row) == self._platform]
         if len(rows) != 1:
-            raise ValueError(
-                f"it is for {len(rows)} platforms; copy the one that you want to a layout of its own"
-            )
+            wanted = f" {self._platform}" if self._platform else ""
+            raise ValueError(f"it is for {len(rows)} platforms{wanted}; name one of them with --platform")
         return self._read_manifest(rows[0])
 
     def _read_document(self, digest_text: str) -> bytes:
@@ -133,6 +135,12 @@ def refs_of(entry: IndexEntry) -> set[ImageRef]:
 
 def _is_named_by_tag_alone(entry: IndexEntry, tag: str) -> bool:
     return not refs_of(entry) and _annotations(entry).get(_REF_NAME) == tag
+
+
+def _platform_of(row: IndexEntry) -> str:
+    """Return ``os/architecture[/variant]`` of an entry in an index for several platforms."""
+    platform = row["platform"]
+    return "/".join(filter(None, (platform["os"], platform["architecture"], platform.get("variant"))))
 
 
 def _annotations(entry: IndexEntry) -> Mapping[str, Any]:

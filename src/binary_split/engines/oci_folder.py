@@ -37,9 +37,9 @@ from binary_split.oci.scan import ScannedTar, scan_images
 class OciFolder:
     """An OCI image layout folder; made at the first load."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, platform: str | None = None) -> None:
         self._folder = folder
-        self._layout = LayoutFolder(folder)
+        self._layout = LayoutFolder(folder, platform=platform)
 
     def describe(self) -> EngineDescription:
         """Say what it is."""

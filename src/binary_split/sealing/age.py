@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO
 
 from binary_split.archive.age import Recipient
 from binary_split.archive.age import seal_age as begin_age
+from binary_split.archive.cbc import Sink
 from binary_split.errors import ArchiveFormatError, ImageIncompleteError
 from binary_split.model import Digest, Progress, ProgressSink, Release, ignore_progress
 from binary_split.oci.blob import Blob
@@ -57,7 +57,7 @@ class AgeOrder:
 def seal_age(
     order: AgeOrder,
     export: Export,
-    sink: BinaryIO,
+    sink: Sink,
     *,
     spool_folder: Path,
     report: ProgressSink = ignore_progress,
@@ -143,7 +143,7 @@ def _choose_layers(
     return arrange_images(images, release), sources
 
 
-def _write(tar: ReleaseTar, order: AgeOrder, sink: BinaryIO, report: ProgressSink) -> None:
+def _write(tar: ReleaseTar, order: AgeOrder, sink: Sink, report: ProgressSink) -> None:
     done = 0
     writer = begin_age(sink, order.recipients)
     for chunk in tar.chunks():

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from binary_split.archive.age import Identity, open_age
 from binary_split.archive.cbc import CbcReader
 from binary_split.archive.detect import ArchiveFormat, detect_format
+from binary_split.config import LIMITS
 from binary_split.errors import (
     ArchiveDamagedError,
     ArchiveFormatError,
@@ -135,6 +137,29 @@ def pin_release(statement: ReleaseStatement, *, version: str | None) -> dict[Ima
             hint="Check --version, or take the archive of that version.",
         )
     return {image.ref: image.config for image in statement.images}
+
+
+def read_signed_pins(archive: Path, version: str, trust: Trust) -> dict[ImageRef, Digest]:
+    """Return the pins that a signed ``NAME.release.json`` beside a ``cbc`` archive gives; none without one.
+
+    Only a trusted signature counts here, whatever else is allowed: whoever carries the archive could have
+    written the file. The archive's size is compared; its images are proven when they are read.
+
+    Raises:
+        ArchiveFormatError: the file is malformed.
+        SignatureMissingError: nobody signed it.
+        SignatureUntrustedError: no trusted key signed it.
+        ImageMismatchError: it is another version's, or another archive's.
+    """
+    path = archive.with_name(f"{archive.name}.release.json")
+    if not trust.keys or not path.exists():
+        return {}
+    with FileSource(path) as source:
+        envelope = source.read(LIMITS.envelope_bytes + 1)
+    statement = ReleaseStatement.parse(verify_envelope(envelope, trust.keys))
+    if statement.archive is None or (archive.exists() and statement.archive.size != archive.stat().st_size):
+        raise ImageMismatchError(f"{path.name} is not about this archive")
+    return pin_release(statement, version=version)
 
 
 @contextmanager

@@ -1,0 +1,109 @@
+"""Options that say what opens an archive and whom to believe, and what they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from binary_split.cli.options import FILE, read_fragment
+from binary_split.cli.output import warn
+from binary_split.config import LIMITS, Settings
+from binary_split.errors import ConfigError, SecretFileError
+from binary_split.files import read_secret
+
+if TYPE_CHECKING:
+    from binary_split.archive.age import Identity
+    from binary_split.unlock.opening import Trust
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+_TRUST_OPTIONS = (
+    click.option(
+        "--trusted-key",
+        "trusted_keys",
+        type=click.Path(path_type=Path),
+        multiple=True,
+        metavar="PUB",
+        help="Public key of a publisher whose signature counts; repeat for several.",
+    ),
+    click.option(
+        "--trusted-keys",
+        "trusted_folder",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="Folder of such keys, *.pem [env: BINARY_SPLIT_TRUSTED_KEYS_FOLDER].",
+    ),
+    click.option(
+        "--allow-unsigned",
+        is_flag=True,
+        help="Believe a release that no trusted key signed: whoever could seal may have made it.",
+    ),
+)
+
+identity_option = click.option(
+    "--identity",
+    "identity_files",
+    type=FILE,
+    multiple=True,
+    metavar="I",
+    help="File of age identities (AGE-SECRET-KEY-1…), as `age -i` takes it; - for stdin.",
+)
+
+fragment_files_option = click.option(
+    "--fragment-file",
+    "fragment_files",
+    type=FILE,
+    multiple=True,
+    metavar="F",
+    help="File that holds a fragment, byte-exact; - for stdin.",
+)
+
+
+def trust_options(command: _Command) -> _Command:
+    """Add the options that say whose releases are believed."""
+    for option in reversed(_TRUST_OPTIONS):
+        command = option(command)
+    return command
+
+
+def load_trust(
+    settings: Settings, trusted_keys: tuple[Path, ...], trusted_folder: Path | None, allow_unsigned: bool
+) -> Trust:
+    """Read the trusted keys; say loudly where no signature is asked for.
+
+    Raises:
+        ConfigError: a key cannot be read.
+    """
+    from binary_split.trust import load_trusted_keys
+    from binary_split.unlock.opening import Trust
+
+    keys = load_trusted_keys(trusted_keys, trusted_folder or settings.trusted_keys_folder)
+    if allow_unsigned:
+        warn("--allow-unsigned: whoever was able to seal this archive may have put anything in it")
+    return Trust(keys, allow_unsigned)
+
+
+def read_identities(identity_files: tuple[Path, ...], fragment_files: tuple[Path, ...]) -> list[Identity]:
+    """Read everything that may open an ``age`` archive.
+
+    Raises:
+        ConfigError: nothing was named.
+        SecretFileError: a file cannot be read, or holds no identity.
+    """
+    from binary_split.archive.age import FragmentIdentity, parse_identities
+
+    identities: list[Identity] = [FragmentIdentity(read_fragment(path)) for path in fragment_files]
+    for path in identity_files:
+        content = read_secret(path, what="identity", max_bytes=LIMITS.fragment_bytes)
+        try:
+            identities += parse_identities(content.decode())
+        except UnicodeDecodeError:
+            raise SecretFileError(f"the identity file {path} is no text") from None
+    if not identities:
+        raise ConfigError(
+            "nothing is given that could open the archive", hint="Use --fragment-file or --identity."
+        )
+    return identities
