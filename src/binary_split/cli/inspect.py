@@ -65,7 +65,9 @@ def inspect(
                 trust = load_trust(settings, trusted_keys, trusted_folder, allow_unsigned)
                 # without a key to check by, what is there is shown and called unverified
                 reading = trust if trust.keys else Trust(allow_unsigned=True)
-                with open_release(source, read_identities(identity_files, fragment_files), reading) as contents:
+                with open_release(
+                    source, read_identities(identity_files, fragment_files), reading
+                ) as contents:
                     facts |= _describe_release(contents, is_verified=not reading.allow_unsigned)
         elif fragment_files:
             if len(fragment_files) > 1:
