@@ -211,8 +211,7 @@ def test_the_name_of_a_secret_is_taken_before_it_is_written(folder: Path) -> Non
 
 
 def test_a_name_that_was_taken_for_a_secret_is_given_back_on_failure(folder: Path) -> None:
-    with pytest.raises(KeyError), write_atomically(folder / "fragment", overwrite=False) as file:
-        file.write(b"half")
+    with pytest.raises(KeyError), write_atomically(folder / "fragment", overwrite=False):
         raise KeyError
     assert names(folder) == []
 
