@@ -606,6 +606,7 @@ def test_an_engine_that_is_not_there_is_unreachable(
         check_images_loaded("1.0.0")
 
 
+@pytest.mark.slow
 def test_an_engine_that_never_answers_is_a_timeout(real_docker: pytest.MonkeyPatch, a_tar: str) -> None:
     limits = replace(LIMITS, engine_ask_timeout_s=0.5)
     real_docker.setattr("binary_split.engines.docker_program.LIMITS", limits)
@@ -620,12 +621,13 @@ def test_an_engine_that_never_answers_is_a_timeout(real_docker: pytest.MonkeyPat
             assert time.monotonic() - began < 5
 
 
+@pytest.mark.slow
 def test_a_load_may_take_longer_than_the_engines_answer(
     fake_docker: FakeDocker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    limits = replace(LIMITS, engine_ask_timeout_s=0.1)
+    limits = replace(LIMITS, engine_ask_timeout_s=1)  # is long enough for a busy machine to say a word
     monkeypatch.setattr("binary_split.engines.docker_program.LIMITS", limits)
-    fake_docker.does("[ $1 = version ] || sleep 0.5")
+    fake_docker.does("[ $1 = version ] || sleep 1.2")
     docker_load("x.tar")
     assert ["version", "--format", "{{.Server.Version}}"] in fake_docker.calls
 

@@ -83,13 +83,10 @@ def test_each_command_explains_its_options(command: str) -> None:
 WRONG_LINES = [
     [],
     ["unheard-of"],
-    ["--unheard-of"],
     ["decrypt"],
-    ["decrypt", "archive"],
     ["decrypt", "archive", "--fragment-file", "f"],
     ["decrypt", "archive", "--fragment-file", "f", "-o", "x", "surplus"],
     ["decrypt", "archive", "--fragment-file", "f", "-o", "x", "--progress", "loud"],
-    ["inspect"],
     ["seal", "--version", "1", "--format", "zip", "--fragment-file", "f", "-o", "x"],
     ["check"],
 ]
