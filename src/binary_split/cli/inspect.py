@@ -45,8 +45,8 @@ def inspect(
 ) -> None:
     """Show an archive's format, size and who can open it; with a fragment or identity also what it holds.
 
-    Only headers and documents are read, so it is quick at any size. A signature is checked where a trusted key
-    is given; else what is shown is the archive's own word.
+    Only headers and documents are read, so it is quick at any size. A signature is checked where a trusted
+    key is given; else what is shown is the archive's own word.
     """
     settings = load_settings()
     with FileSource(archive) as source:

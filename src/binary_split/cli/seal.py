@@ -105,7 +105,7 @@ def seal(
     """Seal a release's images into one archive.
 
     No plaintext touches the disk, and the archive appears only when every image is in it, whole. The images'
-    ids are printed: to unlock a `cbc` archive that is not signed, a device needs them by a way that you trust.
+    ids are printed: a device needs them, by a way that you trust, for a `cbc` archive that is not signed.
     """
     as_json = as_json or progress == "json"
     if str(output) == "-" and as_json:

@@ -23,6 +23,9 @@ class ImageContents(Protocol):
     images: tuple[StoredImage, ...]
     members: Mapping[str, TarMember]
 
+    def plain_size(self, name: str) -> int | None:
+        """Return a layer's uncompressed length in bytes, None where that is not known before it is read."""
+
     def head(self, name: str, size: int) -> bytes:
         """Return the first bytes of a file."""
 
@@ -63,6 +66,10 @@ class ImageTar:
         if manifest is None or manifest.kind is not Kind.FILE or manifest.size > LIMITS.manifest_bytes:
             raise ArchiveFormatError(f"the tar has no usable {MANIFEST}: it is no image archive")
         self.images: tuple[StoredImage, ...] = parse_images(self._read(MANIFEST), self.members, self._read)
+
+    def plain_size(self, name: str) -> int | None:  # noqa: ARG002 - the interface's
+        """Return None: no header states it."""
+        return None
 
     def head(self, name: str, size: int) -> bytes:
         """Return the first bytes of a file."""

@@ -60,10 +60,15 @@ class ReleaseContents:
         if index != serialise_index(self.layout) or docker_manifest != serialise_docker_manifest(self.layout):
             raise ArchiveFormatError(f"{INDEX} or {MANIFEST} does not agree with the statement")
         self.members: Mapping[str, TarMember] = self._place_layers()
+        self._plain_sizes = {blob_path(blob.digest): blob.plain_size for blob in self.statement.blobs}
         self.images: tuple[StoredImage, ...] = tuple(
             StoredImage(image.refs, image.config, tuple(blob_path(layer.digest) for layer in image.layers))
             for image in self.layout
         )
+
+    def plain_size(self, name: str) -> int | None:
+        """Return a layer's uncompressed length in bytes, as stated."""
+        return self._plain_sizes[name]
 
     def head(self, name: str, size: int) -> bytes:
         """Return the first bytes of a layer."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from binary_split.errors import ImageMismatchError, ImageMissingError
+from binary_split.errors import ArchiveDamagedError, ImageMismatchError, ImageMissingError
 from binary_split.model import Digest, ImagePins, ImageRef
 from binary_split.oci.blob import Blob, hash_blob
-from binary_split.oci.compression import Compression, detect_compression
+from binary_split.oci.compression import MARK_BYTES, Compression, Decompressor, detect_compression
 from binary_split.oci.image_tar import ImageContents
 from binary_split.oci.images import StoredImage, index_images
 from binary_split.oci.layout import LayoutImage, LayoutTar
@@ -76,10 +76,25 @@ def build_tar(tar: ImageContents, images: Iterable[PlannedImage]) -> LayoutTar:
         members.update(zip(image.layout.layers, image.members, strict=True))
     layers = sorted(members, key=lambda layer: tar.members[members[layer]].offset)
 
-    def open_layer(layer: Blob) -> Iterator[memoryview]:
-        return tar.chunks(members[layer])
+    def open_layer(layer: Blob) -> Iterator[bytes | memoryview]:
+        name = members[layer]
+        compression = detect_compression(tar.head(name, MARK_BYTES))
+        if compression is layer.compression:
+            return tar.chunks(name)
+        return _decompress(tar.chunks(name), compression, layer.size)
 
     return LayoutTar((image.layout for image in images), layers, open_layer)
+
+
+def _decompress(chunks: Iterable[memoryview], compression: Compression, plain_size: int) -> Iterator[bytes]:
+    decompressor = Decompressor(compression)
+    for chunk in chunks:
+        for piece in decompressor.pieces(bytes(chunk)):
+            plain_size -= len(piece)
+            if plain_size < 0:
+                raise ArchiveDamagedError
+            yield piece
+    decompressor.finish()
 
 
 def _plan_image(tar: ImageContents, image: StoredImage) -> PlannedImage:
@@ -89,8 +104,14 @@ def _plan_image(tar: ImageContents, image: StoredImage) -> PlannedImage:
 
 
 def _plan_layer(tar: ImageContents, name: str, diff_id: Digest) -> Blob:
-    """Say what a layer must turn out to be; only one that states no digest of its own is read for it."""
-    compression = detect_compression(tar.head(name, 4))
+    """Say what a layer must turn out to be; only one that states no digest of its own is read for it.
+
+    It is sent uncompressed where its length is known: every engine takes that, and none unpacks faster.
+    """
+    compression = detect_compression(tar.head(name, MARK_BYTES))
+    plain_size = tar.plain_size(name)
+    if plain_size is not None:
+        return Blob(diff_id, diff_id, plain_size, Compression.NONE)
     if compression is Compression.NONE:
         digest = diff_id
     elif name.startswith(_BLOB_PREFIX) and len(name) == len(_BLOB_PREFIX) + 64:
