@@ -21,6 +21,7 @@ _COMMANDS = {
     "check": ("binary_split.cli.check", "check", "Say whether all images of a release are there."),
     "decrypt": ("binary_split.cli.decrypt", "decrypt", "Decrypt an archive to a plain image tar."),
     "inspect": ("binary_split.cli.inspect", "inspect", "Show what an archive is and holds."),
+    "rekey": ("binary_split.cli.rekey", "rekey", "Change who opens an archive, in a new archive."),
     "identity": ("binary_split.cli.identity", "identity", "Print an identity for stock `age`."),
     "key": ("binary_split.cli.keys", "key", "Make, import and list the key service's fragments."),
     "token": ("binary_split.cli.tokens", "token", "Issue, revoke and list the key service's tokens."),
