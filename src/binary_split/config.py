@@ -69,6 +69,9 @@ class Limits:
     age_armor_blank_bytes: int = 1 * KIB  # white space before and after the armor
     age_key_text_bytes: int = 8 * KIB  # one recipient or identity as text
     age_fragment_bytes_min: int = 16  # to seal with: HKDF adds no strength to a short secret
+    age_identity_file_bytes: int = 256 * KIB  # a file of identities, one a line
+    age_location_bytes: int = 4 * KIB  # what a plugin identity says of where its fragment is
+    age_plugin_bytes: int = 16 * MIB  # all that a client sends to the plugin: the headers of many files
     age_scrypt_log_n: int = 18
     age_scrypt_log_n_max: int = 20
 

@@ -4,6 +4,7 @@ BinarySplitError
 ├── ConfigError
 ├── SecretFileError
 ├── OutputError
+├── PluginProtocolError
 ├── ArchiveError
 │   ├── ArchiveUnreadableError
 │   ├── ArchiveDamagedError
@@ -98,6 +99,14 @@ class OutputError(BinarySplitError):
     code = "output"
     exit_code = 5
     hint = "Check the free space and the permissions of the folder; an older file there was not touched."
+
+
+class PluginProtocolError(BinarySplitError):
+    """The program that started the age plugin does not speak the plugin protocol as it is specified."""
+
+    code = "plugin-protocol"
+    exit_code = 6
+    hint = "Let `age` start the plugin: `age -d -i IDENTITY-FILE ARCHIVE`."
 
 
 class ArchiveError(BinarySplitError):

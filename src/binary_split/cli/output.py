@@ -49,6 +49,11 @@ def report_error(error: BinarySplitError) -> None:
         click.echo(click.style("hint: ", fg="cyan") + error.hint, err=True)
 
 
+def phrase_error(error: BinarySplitError) -> str:
+    """Return an error and its hint as plain lines, for a program that shows them in our place."""
+    return _printable(str(error)) + (f"\nhint: {error.hint}" if error.hint else "")
+
+
 def _printable(text: str) -> str:
     """Escape what would steer a terminal: a message may quote an engine, a server or an archive."""
     return "".join(

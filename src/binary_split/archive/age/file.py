@@ -8,17 +8,15 @@ from collections.abc import Iterable, Sequence
 
 from binary_split.archive.age import hybrid, x25519
 from binary_split.archive.age.armor import ArmorReader, looks_armored
-from binary_split.archive.age.crypto import FILE_KEY_BYTES, damaged, payload_key, verify_header_mac
-from binary_split.archive.age.fragment import parse_fragment_stanzas
-from binary_split.archive.age.header import SCRYPT, Header, make_header, parse_header_from
+from binary_split.archive.age.crypto import FILE_KEY_BYTES, payload_key
+from binary_split.archive.age.header import SCRYPT, Header, Stanza, make_header, parse_header_from
 from binary_split.archive.age.intake import ByteSource, Intake, SeekableSource, unreadable
+from binary_split.archive.age.opening import open_header, unarmored
 from binary_split.archive.age.random_access import SeekableReader
 from binary_split.archive.age.stanzas import Identity, Recipient
 from binary_split.archive.age.stream import NONCE_BYTES, ForwardReader, Sink, StreamWriter, write_all
 from binary_split.config import LIMITS, Limits
-from binary_split.errors import ArchiveDamagedError, ArchiveFormatError, ConfigError
-
-_HINT_KEY_IDS = 8
+from binary_split.errors import ArchiveFormatError, ConfigError
 
 
 def read_header(source: ByteSource, *, limits: Limits = LIMITS) -> Header:
@@ -30,7 +28,7 @@ def read_header(source: ByteSource, *, limits: Limits = LIMITS) -> Header:
         ArchiveFormatError: the header is malformed or larger than ``limits`` allow.
         ArchiveUnreadableError: the source failed.
     """
-    return parse_header_from(_unarmored(Intake(source), limits), limits=limits)
+    return parse_header_from(unarmored(source, limits), limits=limits)
 
 
 def open_age(
@@ -77,7 +75,7 @@ def open_age_stream(
         ArchiveFormatError: the header is malformed.
         ArchiveUnreadableError: the source failed.
     """
-    intake = _unarmored(Intake(source), limits)
+    intake = unarmored(source, limits)
     return ForwardReader(intake, _open_payload(intake, identities, limits))
 
 
@@ -95,6 +93,17 @@ def seal_age(sink: Sink, recipients: Sequence[Recipient], *, limits: Limits = LI
     file_key = os.urandom(FILE_KEY_BYTES)
     nonce = os.urandom(NONCE_BYTES)
     stanzas = [stanza for recipient in recipients for stanza in recipient.wrap(file_key)]
+    check_mix(stanzas)
+    write_all(sink, make_header(stanzas, file_key, limits=limits).serialise() + nonce)
+    return StreamWriter(sink, payload_key(file_key, nonce))
+
+
+def check_mix(stanzas: Sequence[Stanza]) -> None:
+    """Check that the stanzas of one header may stand together (C2SP age.md, "Recipient stanza").
+
+    Raises:
+        ConfigError: they must not.
+    """
     kinds = {stanza.kind for stanza in stanzas}
     if SCRYPT in kinds and len(stanzas) > 1:
         raise ConfigError(
@@ -106,45 +115,12 @@ def seal_age(sink: Sink, recipients: Sequence[Recipient], *, limits: Limits = LI
             "post-quantum recipients are not mixed with others",
             hint="One recipient that a quantum computer opens makes the rest useless: take one sort.",
         )
-    write_all(sink, make_header(stanzas, file_key, limits=limits).serialise() + nonce)
-    return StreamWriter(sink, payload_key(file_key, nonce))
 
 
 def _open_payload(intake: Intake, identities: Iterable[Identity], limits: Limits) -> bytes:
     """Take header and nonce, and return the payload key."""
-    header = parse_header_from(intake, limits=limits)
-    file_key = _unwrap(header, identities)
-    verify_header_mac(file_key, header.covered(), header.mac)
-    nonce = intake.read(NONCE_BYTES)
-    if len(nonce) < NONCE_BYTES:
-        raise ArchiveFormatError("the age file ends before its payload")
-    return payload_key(file_key, nonce)
-
-
-def _unwrap(header: Header, identities: Iterable[Identity]) -> bytes:
-    for identity in identities:
-        file_key = identity.unwrap(header.stanzas)
-        if file_key is not None:
-            return file_key
-    raise _no_match(header)
-
-
-def _no_match(header: Header) -> ArchiveDamagedError:
-    """Return the error for a header that no identity opens; what it says of key-ids anyone can read there."""
-    try:
-        key_ids = sorted({stanza.key_id for stanza in parse_fragment_stanzas(header.stanzas)})
-    except ArchiveFormatError:
-        key_ids = []
-    if not key_ids:
-        return damaged()
-    named = ", ".join(key_ids[:_HINT_KEY_IDS]) + (", …" if len(key_ids) > _HINT_KEY_IDS else "")
-    return damaged(
-        hint=f"Copy the archive again, and check that the fragment is that of a key-id it names: {named}."
-    )
-
-
-def _unarmored(intake: Intake, limits: Limits) -> Intake:
-    return Intake(ArmorReader(intake, limits=limits)) if looks_armored(intake.peek(1)) else intake
+    opened = open_header(intake, identities, limits)
+    return payload_key(opened.file_key, opened.nonce)
 
 
 def _decode_armor(intake: Intake, limits: Limits) -> io.BytesIO:

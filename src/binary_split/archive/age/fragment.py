@@ -43,7 +43,7 @@ class FragmentStanza:
         if len(stanza.arguments) != 2:
             raise ArchiveFormatError(f"a {KIND} stanza has two arguments, key-id and salt")
         key_id, salt = stanza.arguments
-        if not _KEY_ID.fullmatch(key_id):
+        if not is_key_id(key_id):
             raise ArchiveFormatError(f"a {KIND} stanza holds a malformed key-id")
         check_wrapped(stanza.body)
         return cls(key_id, decode_base64(salt, size=_SALT_BYTES), stanza.body)
@@ -57,7 +57,7 @@ class FragmentRecipient:
     """
 
     def __init__(self, key_id: str, fragment: Fragment) -> None:
-        if not _KEY_ID.fullmatch(key_id):
+        if not is_key_id(key_id):
             raise ConfigError(
                 f"not a key-id: {key_id[:80]!r}",
                 hint="Take 1 to 64 of a-z, 0-9, dot, underscore and dash; the first a letter or digit.",
@@ -102,6 +102,11 @@ class FragmentIdentity:
             if (file_key := unwrap_file_key(wrap_key, each.body)) is not None:
                 return file_key
         return None
+
+
+def is_key_id(text: str) -> bool:
+    """Say whether a text can name a fragment: ``[a-z0-9][a-z0-9._-]{0,63}``."""
+    return _KEY_ID.fullmatch(text) is not None
 
 
 def parse_fragment_stanzas(stanzas: Sequence[Stanza]) -> tuple[FragmentStanza, ...]:

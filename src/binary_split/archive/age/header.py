@@ -98,8 +98,8 @@ def parse_header_from(intake: Intake, *, limits: Limits = LIMITS) -> Header:
         ArchiveFormatError: the header is malformed, not canonical, or larger than ``limits`` allow.
         ArchiveUnreadableError: the source failed.
     """
-    parser = _Parser(intake, limits)
-    parser.parse_version()
+    parser = StanzaParser(intake, limits, max_bytes=limits.age_header_bytes)
+    _parse_version(intake)
     stanzas: list[Stanza] = []
     while (line := parser.next_line()).startswith(b"->"):
         if len(stanzas) == limits.age_header_stanzas:
@@ -113,27 +113,36 @@ def parse_header_from(intake: Intake, *, limits: Limits = LIMITS) -> Header:
     return Header(tuple(stanzas), mac)
 
 
-class _Parser:
-    """Takes lines as long as the whole header stays under its limit."""
+class StanzaParser:
+    """Takes stanzas as long as all of them together stay under a limit.
 
-    def __init__(self, intake: Intake, limits: Limits) -> None:
+    Args:
+        intake: stands at the first line.
+        limits: bounds on each stanza.
+        max_bytes: the most bytes that are taken altogether.
+    """
+
+    def __init__(self, intake: Intake, limits: Limits, *, max_bytes: int) -> None:
         self._intake = intake
         self._limits = limits
-        self._end = intake.consumed + limits.age_header_bytes
+        self._end = intake.consumed + max_bytes
 
     def next_line(self) -> bytes:
+        """Return the next line without its LF.
+
+        Raises:
+            ArchiveFormatError: the limit is reached, or the source ends before an LF.
+            ArchiveUnreadableError: the source failed.
+        """
         return self._intake.readline(self._end - self._intake.consumed)
 
-    def parse_version(self) -> None:
-        # The limit is the line's own length: of a file of another kind not a page is searched for an LF.
-        try:
-            line = self._intake.readline(len(VERSION_LINE) + 1)
-        except ArchiveFormatError as error:
-            raise ArchiveFormatError("not an age v1 file") from error
-        if line != VERSION_LINE:
-            raise ArchiveFormatError("not an age v1 file")
-
     def parse_stanza(self, line: bytes) -> Stanza:
+        """Parse the stanza whose first line was taken already.
+
+        Raises:
+            ArchiveFormatError: it is malformed, not canonical, or larger than the limits allow.
+            ArchiveUnreadableError: the source failed.
+        """
         if not _ARGUMENT_LINE.fullmatch(line):
             raise ArchiveFormatError("the age header holds a malformed stanza")
         kind, *arguments = line[3:].decode("ascii").split(" ")
@@ -152,6 +161,16 @@ class _Parser:
                 raise ArchiveFormatError("the body of an age stanza is too long")
             if len(line) < _COLUMNS:
                 return decode_base64(text.decode("ascii"))
+
+
+def _parse_version(intake: Intake) -> None:
+    # The limit is the line's own length: of a file of another kind not a page is searched for an LF.
+    try:
+        line = intake.readline(len(VERSION_LINE) + 1)
+    except ArchiveFormatError as error:
+        raise ArchiveFormatError("not an age v1 file") from error
+    if line != VERSION_LINE:
+        raise ArchiveFormatError("not an age v1 file")
 
 
 def _parse_mac(line: bytes) -> bytes:

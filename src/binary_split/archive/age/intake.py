@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Protocol
 
 from binary_split.errors import ArchiveFormatError, ArchiveUnreadableError
@@ -115,6 +116,21 @@ def read_some(source: ByteSource, size: int) -> bytes:
     if part is None:
         raise ArchiveUnreadableError("cannot read the archive: its source does not block")
     return part
+
+
+def size_from_here(source: SeekableSource) -> int:
+    """Return how many bytes follow the position, which stays.
+
+    Raises:
+        ArchiveUnreadableError: the source failed.
+    """
+    try:
+        start = source.tell()
+        end = source.seek(0, os.SEEK_END)
+        source.seek(start)
+    except OSError as error:
+        raise unreadable(error) from error
+    return max(end - start, 0)
 
 
 def unreadable(error: OSError) -> ArchiveUnreadableError:
