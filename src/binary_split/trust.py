@@ -30,9 +30,7 @@ def load_trusted_keys(files: Iterable[Path], folder: Path | None) -> tuple[Publi
     paths = [*files, *(_list_folder(folder) if folder is not None else ())]
     keys = tuple(dict.fromkeys(_read_key(path) for path in paths))
     if len(keys) > LIMITS.trusted_keys:
-        raise ConfigError(
-            f"{len(keys)} trusted keys are more than the {LIMITS.trusted_keys} that are allowed"
-        )
+        raise ConfigError(f"{len(keys)} trusted keys are too many: at most {LIMITS.trusted_keys}")
     return keys
 
 
@@ -48,7 +46,7 @@ def _list_folder(folder: Path) -> list[Path]:
 
 def _read_key(path: Path) -> PublicKey:
     try:
-        with open(path, "rb", opener=_open_at_once) as file:  # noqa: PTH123 - pathlib takes no opener
+        with open(path, "rb", opener=_open_at_once) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise ConfigError(f"cannot read the trusted key {path}: it is no regular file", hint=_HINT)
             pem = file.read(LIMITS.publisher_key_bytes + 1)
