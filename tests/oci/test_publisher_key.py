@@ -194,7 +194,8 @@ def test_we_read_keys_of_openssl(program: Callable[[str], Path], tmp_path: Path)
     word.write_bytes(PASSPHRASE + b"\n")
     make = [openssl, "genpkey", "-algorithm", "ED25519"]
     plain = subprocess.run(make, check=True, capture_output=True).stdout
-    encrypt = [openssl, "pkcs8", "-topk8", "-v2", "aes-256-cbc", "-passout", f"file:{word}"]
+    encrypt = [openssl, "pkcs8", "-topk8", "-v2", "aes-256-cbc", "-iter", "100000"]
+    encrypt += ["-passout", f"file:{word}"]
     locked = subprocess.run(encrypt, input=plain, check=True, capture_output=True).stdout
     public = subprocess.run([openssl, "pkey", "-pubout"], input=plain, check=True, capture_output=True).stdout
     key = PrivateKey.parse(plain)
