@@ -121,7 +121,9 @@ class PrivateDockerd:
 
     def environment(self) -> dict[str, str]:
         """Return an environment in which docker programs reach this engine and no user's settings."""
-        return {**os.environ, "DOCKER_HOST": self.host, "DOCKER_CONFIG": str(self.folder / "client")}
+        # A DOCKER_CONTEXT of the user's would win over DOCKER_HOST, and DOCKER_TLS_VERIFY change its meaning.
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("DOCKER_")}
+        return {**inherited, "DOCKER_HOST": self.host, "DOCKER_CONFIG": str(self.folder / "client")}
 
     def docker(
         self, *arguments: str, timeout_s: float = 300, check: bool = True

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+_DANGLING_REF = "<none>:<none>"
 _DANGLING = quote('{"dangling":["true"]}')
 
 
@@ -43,7 +44,8 @@ def is_up(engine: Path) -> bool:
 def image_ids(engine: Path) -> dict[str, str]:
     """Return each reference that the engine has and the id of its image."""
     images = ask(engine, "GET", "/images/json")
-    return {ref: image["Id"] for image in images for ref in image.get("RepoTags") or ()}
+    tags = ((ref, image["Id"]) for image in images for ref in image.get("RepoTags") or ())
+    return {ref: found for ref, found in tags if ref != _DANGLING_REF}
 
 
 def remove_everything(engine: Path) -> None:

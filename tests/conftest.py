@@ -13,6 +13,7 @@ from bed.busybox import find_busybox
 from bed.dockerd import PrivateDockerd
 from bed.images import build_release
 from bed.unavailable import Unavailable
+from tests.commandline import CommandLine
 
 ENGINE_FIXTURES = {"vendor_engine", "device_engine", "fresh_device", "release_images"}
 _MISSING = pytest.StashKey[dict[str, set[str]]]()
@@ -65,6 +66,14 @@ def program(could_not_run: Callable[[Unavailable], None]) -> Callable[[str], Pat
         return Path(str(found))
 
     return find
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> CommandLine:
+    """The program, with nobody's settings."""
+    home = tmp_path / "home"
+    home.mkdir()
+    return CommandLine(home)
 
 
 @pytest.fixture(scope="session")

@@ -69,10 +69,23 @@ class Limits:
     publisher_key_bytes: int = 8 * KIB
     passphrase_bytes: int = 1023  # what OpenSSL takes
 
+    # age archives: bounds on a foreign header, and what a passphrase may cost (memory is 1 KiB << log_n).
+    age_header_bytes: int = 256 * KIB
+    age_header_stanzas: int = 1024
+    age_stanza_arguments: int = 16
+    age_stanza_body_bytes: int = 8 * KIB
+    age_armor_bytes: int = 64 * MIB  # armored ciphertext that is held in memory for random access
+    age_armor_blank_bytes: int = 1 * KIB  # white space before and after the armor
+    age_key_text_bytes: int = 8 * KIB  # one recipient or identity as text
+    age_fragment_bytes_min: int = 16  # to seal with: HKDF adds no strength to a short secret
+    age_scrypt_log_n: int = 18
+    age_scrypt_log_n_max: int = 20
+
     # Engines.
     engine_connect_timeout_s: float = 10.0
     engine_ask_timeout_s: float = 60.0
     engine_error_bytes: int = 8 * KIB
+    engine_line_bytes: int = 1 * MIB  # of the answer to a load
     engine_error_lines: int = 10
 
 

@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from binary_split.errors import OutputError, SecretFileError
 
-_NAME_MAX = 200  # of 255 bytes, so that a suffix fits
+_NAME_MAX = 200  # bytes, of 255: so that a suffix fits
 
 
 class _OutputFile(io.FileIO):
@@ -62,9 +62,11 @@ def write_atomically(path: Path, *, mode: int = 0o666, overwrite: bool = True) -
             yield file
         return
     path = Path(os.path.realpath(path))
-    if path.is_dir():
+    with _mapped(path):
+        kind = stat.S_IFMT(path.stat().st_mode) if path.exists() else None
+    if kind == stat.S_IFDIR:
         raise OutputError(f"cannot write {path}: it is a folder")
-    if path.exists() and not path.is_file():  # a rename would replace the device itself
+    if kind not in {None, stat.S_IFREG}:  # a rename would replace the device itself
         with _mapped(path):
             descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
         with _OutputFile(descriptor, path) as device:
@@ -94,7 +96,8 @@ def _reserve(path: Path, mode: int) -> Iterator[None]:
 
 @contextmanager
 def _replace(path: Path, mode: int) -> Iterator[BinaryIO]:
-    temporary = path.with_name(f".{path.name[:_NAME_MAX]}.{secrets.token_hex(4)}.part")
+    name = os.fsdecode(os.fsencode(path.name)[:_NAME_MAX])
+    temporary = path.with_name(f".{name}.{secrets.token_hex(4)}.part")
     with _mapped(path):
         descriptor, is_named = _create(temporary, mode)
     try:

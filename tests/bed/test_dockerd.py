@@ -85,6 +85,15 @@ def test_an_engine_survives_a_crash_and_leaves_nothing_when_stopped(release_tar:
     assert mounts_below(folder) == []
 
 
+def test_a_users_docker_settings_do_not_lead_to_another_engine(
+    device_engine: PrivateDockerd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_CONTEXT", "elsewhere")
+    monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
+    asked = device_engine.docker("info", "--format", "{{.DockerRootDir}}")
+    assert Path(asked.stdout.strip()) == device_engine.data_root
+
+
 def test_without_a_dockerd_the_reason_is_given(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("bed.dockerd.shutil.which", lambda *_args, **_kwargs: None)
     with pytest.raises(Unavailable, match="no dockerd is installed"):

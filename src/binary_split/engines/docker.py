@@ -69,7 +69,10 @@ class DockerEngine:
         """Ask the engine for its version and its image store."""
         with _errors_mapped("ask the engine what it is"):
             facts: dict[str, Any] = self._client.info()
-        status = dict(row[:2] for row in facts.get("DriverStatus") or [])
+            try:
+                status = dict(row[:2] for row in facts.get("DriverStatus") or [])
+            except (TypeError, ValueError, AttributeError) as error:
+                raise EngineAnswerError("the engine described itself in a way that makes no sense") from error
         has_containerd_store = status.get("driver-type") == _CONTAINERD_STORE
         return EngineDescription(
             kind="docker",
@@ -110,11 +113,12 @@ class DockerEngine:
             ) as response,
         ):
             _check_status(response, "load the images")
-            for line in response.iter_lines():
+            for line in _iter_lines(response):
                 _check_progress_line(line)
 
     def save(self, refs: Iterable[ImageRef]) -> Iterator[bytes | memoryview]:
         """Export images as `docker save` does."""
+        refs = tuple(refs)
         names = [str(ref) for ref in refs]
         missing = [str(ref) for ref in refs if self.find_image(ref) is None]
         if missing:
@@ -135,14 +139,25 @@ class DockerEngine:
 def _find_endpoint() -> dict[str, Any]:
     from docker import ContextAPI
     from docker.utils import kwargs_from_env
+    from docker.utils.config import find_config_file
 
     environment = docker_environment()
     if "DOCKER_HOST" in environment:
         return dict(kwargs_from_env(environment))
     name = environment.get("DOCKER_CONTEXT")
-    if ContextAPI.get_context(name) is None:
+    if name and name != "default" and find_config_file() is None:
+        # The library would look for it in the working folder, where anybody may have put one.
+        raise ConfigError(
+            f"there is no Docker context {name!r}",
+            hint="Contexts are found beside Docker's config.json; make one that holds {} or set DOCKER_HOST.",
+        )
+    try:
+        arguments = ContextAPI.kwargs_from_context(name, environment)
+    except Exception as error:  # the library raises just that, KeyError and more
+        raise ConfigError(f"the Docker context {name or 'in use'!r} is malformed: {error}") from error
+    if not arguments:
         raise ConfigError(f"there is no Docker context {name or 'of the configured name'!r}")
-    return dict(ContextAPI.kwargs_from_context(name, environment))
+    return dict(arguments)
 
 
 def _non_empty(chunks: Iterable[bytes | memoryview]) -> Iterator[bytes]:
@@ -156,9 +171,20 @@ def _check_status(response: Response, what: str) -> None:
         raise EngineLoadError(f"the engine could not {what}: {_message_of(body)}")
 
 
+def _iter_lines(response: Response) -> Iterator[bytes]:
+    """Give an answer line by line, as they come; a line without end is not waited for."""
+    line = b""
+    for chunk in response.iter_content(LIMITS.engine_error_bytes):
+        *lines, line = (line + chunk).split(b"\n")
+        if len(line) > LIMITS.engine_line_bytes:
+            raise EngineAnswerError("the engine answered with a line that has no end")
+        yield from lines
+    yield line
+
+
 def _check_progress_line(line: bytes) -> None:
     """Look for the failure that the engine reports after it has answered 200."""
-    if not line:
+    if not line.strip():
         return
     try:
         event = json.loads(line)

@@ -56,7 +56,7 @@ class LayoutFolder:
         """Return a reference's newest entry; the only image of a layout may be named by its tag alone."""
         entries = self.entries()
         named = [entry for entry in entries if ref in refs_of(entry)]
-        if not named and len(entries) == 1 and _annotations(entries[0]).get(_REF_NAME) == ref.tag:
+        if not named and len(entries) == 1 and _is_named_by_tag_alone(entries[0], ref.tag):
             named = entries
         return named[-1] if named else None
 
@@ -129,6 +129,10 @@ def refs_of(entry: IndexEntry) -> set[ImageRef]:
             except ImageReferenceError:
                 continue  # an annotation may say anything; what is no reference names no image
     return refs
+
+
+def _is_named_by_tag_alone(entry: IndexEntry, tag: str) -> bool:
+    return not refs_of(entry) and _annotations(entry).get(_REF_NAME) == tag
 
 
 def _annotations(entry: IndexEntry) -> Mapping[str, Any]:

@@ -6,6 +6,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO
 
@@ -60,9 +61,8 @@ class OciFolder:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=".load-", dir=self._folder) as staging:
-                stage = _Stage(Path(staging))
-                scanned = scan_images(chunks, stage.keep)
-                stage.close()
+                with closing(_Stage(Path(staging))) as stage:
+                    scanned = scan_images(chunks, stage.keep)
                 self._commit(stage, scanned)
         except OSError as error:
             raise EngineLoadError(f"cannot write to {self._folder}: {error.strerror or error}") from error

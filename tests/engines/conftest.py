@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from bed.dockerd import PrivateDockerd
+from binary_split.engines import Engine, open_engine
+from binary_split.engines.oci_folder import OciFolder
+from binary_split.model import ImageRef
+from tests.archives import Sealed, make_sealed
+from tests.engines.scripted import ScriptedEngine, Scripts
+
+NAMES = ("contract/one", "contract/two")
+
+
+@pytest.fixture(scope="session")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Sealed:
+    """Two images that share layers."""
+    return make_sealed(tmp_path_factory.mktemp("contract"), "2.0.0", NAMES, filler_bytes=3_000_000)
+
+
+@pytest.fixture(scope="session")
+def changed_release(tmp_path_factory: pytest.TempPathFactory) -> Sealed:
+    """Other images of the same references."""
+    return make_sealed(tmp_path_factory.mktemp("changed"), "2.0.0", NAMES, seed=1)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of engine: an empty instance, another one, and what the first holds."""
+
+    engine: Engine
+    other: Engine
+    leftovers: Callable[[], list[str]]
+
+
+@pytest.fixture
+def clean_docker_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker-config"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+@pytest.fixture
+def docker_kind(
+    fresh_device: PrivateDockerd,
+    vendor_engine: PrivateDockerd,
+    monkeypatch: pytest.MonkeyPatch,
+    clean_docker_environment: None,
+) -> Iterator[Kind]:
+    monkeypatch.setenv("DOCKER_HOST", vendor_engine.host)
+    other = open_engine("docker")
+    monkeypatch.setenv("DOCKER_HOST", fresh_device.host)
+    before = set(vendor_engine.image_ids())
+    yield Kind(open_engine(None), other, lambda: _leftovers(fresh_device))
+    for ref in set(vendor_engine.image_ids()) - before:
+        vendor_engine.docker("rmi", "--force", ref)
+
+
+@pytest.fixture
+def folder_kind(tmp_path: Path) -> Kind:
+    folder = tmp_path / "layout"
+    return Kind(
+        open_engine(f"oci:{folder}"),
+        OciFolder(tmp_path / "other"),
+        lambda: [str(path) for path in folder.rglob("*") if path.is_file()],
+    )
+
+
+def wait_for_none(left: Callable[[], list[str]], *, timeout_s: float = 10) -> list[str]:
+    """Return what is left; a real engine removes a spool a moment after it has answered."""
+    deadline = time.monotonic() + timeout_s
+    while left() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return left()
+
+
+def _leftovers(engine: PrivateDockerd) -> list[str]:
+    images = [image["Id"] for image in engine.ask("GET", "/images/json?all=1")]
+    files = [path for folder in engine.leftovers() for path in folder.rglob("*") if path.is_file()]
+    return [*images, *map(str, files)]
+
+
+@pytest.fixture
+def refs(release: Sealed) -> tuple[ImageRef, ...]:
+    return release.images
+
+
+Serve = Callable[[Scripts], ScriptedEngine]
+
+
+@pytest.fixture
+def scripted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, clean_docker_environment: None
+) -> Iterator[Serve]:
+    """Start an engine that answers as it is told, and point DOCKER_HOST at it."""
+    with ExitStack() as stack:
+
+        def start(scripts: Scripts) -> ScriptedEngine:
+            engine = stack.enter_context(ScriptedEngine(tmp_path / "engine.sock", scripts))
+            monkeypatch.setenv("DOCKER_HOST", f"unix://{engine.path}")
+            return engine
+
+        yield start

@@ -1,0 +1,149 @@
+"""What every engine promises, asked of each of them for real."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from binary_split.engines import IdKind
+from binary_split.errors import ArchiveDamagedError, BinarySplitError, EngineLoadError, ImageMissingError
+from binary_split.model import ImageRef
+from tests.archives import Sealed, read_images
+from tests.engines.conftest import Kind, wait_for_none
+
+CHUNK = 64 * 1024
+
+
+@pytest.fixture(
+    params=[pytest.param("docker", marks=pytest.mark.engine), "folder"],
+)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    found: Kind = request.getfixturevalue(f"{request.param}_kind")
+    return found
+
+
+def chunks_of(tar: Path) -> Iterator[bytes]:
+    with tar.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            yield chunk
+
+
+def fail_after(tar: Path, error: BaseException, *, chunks: int) -> Iterator[bytes]:
+    for number, chunk in enumerate(chunks_of(tar)):
+        if number == chunks:
+            raise error
+        yield chunk
+
+
+def test_loaded_images_are_found_by_id_and_diff_ids(kind: Kind, release: Sealed) -> None:
+    kind.engine.load(chunks_of(release.tar))
+    for ref, image in read_images(release.tar).items():
+        assert kind.engine.find_image(ref) == image
+
+
+def test_a_reference_that_is_not_there_is_none(kind: Kind, release: Sealed) -> None:
+    assert kind.engine.find_image(ImageRef.parse("contract/one:2.0.0")) is None
+    kind.engine.load(chunks_of(release.tar))
+    for text in ("contract/one:2.0.1", "contract/three:2.0.0", "one:2.0.0", "2.0.0:2.0.0"):
+        assert kind.engine.find_image(ImageRef.parse(text)) is None
+
+
+def test_saved_images_load_into_another_instance_and_are_the_same(kind: Kind, release: Sealed) -> None:
+    kind.engine.load(chunks_of(release.tar))
+    kind.other.load(kind.engine.save(release.images))
+    for ref in release.images:
+        found = kind.other.find_image(ref)
+        assert found is not None
+        assert found == kind.engine.find_image(ref)
+
+
+def test_one_of_two_images_is_saved_alone(kind: Kind, release: Sealed) -> None:
+    kind.engine.load(chunks_of(release.tar))
+    wanted, unwanted = release.images
+    kind.other.load(kind.engine.save([wanted]))
+    assert kind.other.find_image(wanted) == kind.engine.find_image(wanted)
+    assert kind.other.find_image(unwanted) is None
+
+
+def test_save_takes_references_from_an_iterator(kind: Kind, release: Sealed) -> None:
+    kind.engine.load(chunks_of(release.tar))
+    kind.other.load(kind.engine.save(iter(release.images)))
+    assert all(kind.other.find_image(ref) for ref in release.images)
+
+
+@pytest.mark.parametrize("kept", [1, 512, 700_000, 1_600_000], ids=lambda kept: f"{kept} bytes")
+def test_a_cut_off_tar_raises_and_leaves_nothing(kind: Kind, release: Sealed, kept: int) -> None:
+    cut = release.tar.read_bytes()[:kept]
+    with pytest.raises(EngineLoadError):
+        kind.engine.load(iter([cut]))
+    assert wait_for_none(kind.leftovers) == []
+    assert kind.engine.find_image(release.images[0]) is None
+
+
+class Interrupt(BaseException):
+    """Like KeyboardInterrupt, which pytest would take for itself."""
+
+
+@pytest.mark.parametrize("error", [ArchiveDamagedError(), Interrupt()], ids=["ours", "interrupt"])
+@pytest.mark.parametrize("chunks", [0, 1, 12])
+def test_an_error_of_the_chunks_comes_out_as_it_is_and_leaves_nothing(
+    kind: Kind, release: Sealed, error: BaseException, chunks: int
+) -> None:
+    with pytest.raises(type(error)) as caught:
+        kind.engine.load(fail_after(release.tar, error, chunks=chunks))
+    assert caught.value is error
+    assert wait_for_none(kind.leftovers) == []
+    kind.engine.load(chunks_of(release.tar))
+    assert {ref: kind.engine.find_image(ref) for ref in release.images} == read_images(release.tar)
+
+
+def test_loading_twice_changes_nothing(kind: Kind, release: Sealed) -> None:
+    kind.engine.load(chunks_of(release.tar))
+    before = kind.leftovers()
+    kind.engine.load(chunks_of(release.tar))
+    assert kind.leftovers() == before
+    assert {ref: kind.engine.find_image(ref) for ref in release.images} == read_images(release.tar)
+
+
+def test_empty_chunks_do_not_end_a_load(kind: Kind, release: Sealed) -> None:
+    kind.engine.load(part for chunk in chunks_of(release.tar) for part in (b"", chunk, memoryview(b"")))
+    assert all(kind.engine.find_image(ref) for ref in release.images)
+
+
+def test_saving_an_image_that_is_not_there_says_which(kind: Kind, release: Sealed) -> None:
+    kind.engine.load(chunks_of(release.tar))
+    absent = ImageRef.parse("contract/three:2.0.0")
+    with pytest.raises(ImageMissingError, match=re.escape(str(absent))):
+        list(kind.engine.save([*release.images, absent]))
+    with pytest.raises(ImageMissingError, match=re.escape(str(absent))):
+        list(kind.engine.save(iter([*release.images, absent])))
+
+
+def test_the_engine_describes_itself(kind: Kind) -> None:
+    description = kind.engine.describe()
+    assert description.kind in {"docker", "oci"}
+    assert description.version[0].isdigit()
+    assert description.store
+    assert description.address
+    assert description.id_kind is IdKind.CONFIG
+    assert str(description) == (
+        f"{description.kind} {description.version} ({description.store}) at {description.address}"
+    )
+
+
+def test_a_load_moves_a_reference_to_the_new_image(
+    kind: Kind, release: Sealed, changed_release: Sealed
+) -> None:
+    kind.engine.load(chunks_of(release.tar))
+    kind.engine.load(chunks_of(changed_release.tar))
+    found = {ref: kind.engine.find_image(ref) for ref in changed_release.images}
+    assert found == read_images(changed_release.tar) != read_images(release.tar)
+
+
+def test_what_is_no_tar_is_refused_by_name(kind: Kind) -> None:
+    with pytest.raises(BinarySplitError):
+        kind.engine.load(iter([b"this is no tar" * 1000]))
+    assert wait_for_none(kind.leftovers) == []
