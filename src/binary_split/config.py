@@ -60,6 +60,15 @@ class Limits:
     tar_pax_bytes: int = 64 * KIB
     layer_bytes: int = 256 * GIB
 
+    # Release statements: 4 MiB hold some 20,000 blobs, and base64 makes 4 bytes of 3.
+    statement_bytes: int = 4 * MIB
+    envelope_bytes: int = 6 * MIB
+    # Each signature is tried with each trusted key, over the whole statement.
+    envelope_signatures: int = 8
+    trusted_keys: int = 32
+    publisher_key_bytes: int = 8 * KIB
+    passphrase_bytes: int = 1023  # what OpenSSL takes
+
     # age archives: bounds on a foreign header, and what a passphrase may cost (memory is 1 KiB << log_n).
     age_header_bytes: int = 256 * KIB
     age_header_stanzas: int = 1024
@@ -74,15 +83,6 @@ class Limits:
     age_plugin_bytes: int = 16 * MIB  # all that a client sends to the plugin: the headers of many files
     age_scrypt_log_n: int = 18
     age_scrypt_log_n_max: int = 20
-
-    # Release statements: 4 MiB hold some 16,000 blobs, and base64 makes 4 bytes of 3.
-    statement_bytes: int = 4 * MIB
-    envelope_bytes: int = 6 * MIB
-    # Each signature is tried with each trusted key, over the whole statement.
-    envelope_signatures: int = 8
-    trusted_keys: int = 32
-    publisher_key_bytes: int = 8 * KIB
-    passphrase_bytes: int = 1023  # what OpenSSL takes
 
     # Engines.
     engine_connect_timeout_s: float = 10.0
