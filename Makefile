@@ -32,7 +32,7 @@ lint: bootstrap  ## style, types, layers, generated pages
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy --strict
-	.venv/bin/lint-imports
+	.venv/bin/lint-imports --no-logo
 	$(PYTHON) -m scripts.exit_codes --check
 
 format: bootstrap  ## put the code in its form

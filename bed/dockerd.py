@@ -121,21 +121,29 @@ class PrivateDockerd:
 
     def environment(self) -> dict[str, str]:
         """Return an environment in which docker programs reach this engine and no user's settings."""
-        return {**os.environ, "DOCKER_HOST": self.host, "DOCKER_CONFIG": str(self.folder / "client")}
+        # A DOCKER_CONTEXT of the user's would win over DOCKER_HOST, and DOCKER_TLS_VERIFY change its meaning.
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("DOCKER_")}
+        return {**inherited, "DOCKER_HOST": self.host, "DOCKER_CONFIG": str(self.folder / "client")}
 
     def docker(
         self, *arguments: str, timeout_s: float = 300, check: bool = True
     ) -> subprocess.CompletedProcess[str]:
-        """Run the ``docker`` program against this engine."""
-        command = ["docker", *arguments]
-        return subprocess.run(
-            command,
+        """Run the ``docker`` program against this engine.
+
+        Raises:
+            OSError: it failed and ``check`` is on; the error has its last words.
+        """
+        done = subprocess.run(
+            ["docker", *arguments],
             env=self.environment(),
             capture_output=True,
             text=True,
             timeout=timeout_s,
-            check=check,
+            check=False,
         )
+        if check and done.returncode:
+            raise OSError(f"docker {arguments[0]} failed ({done.returncode}): {done.stderr.strip()}")
+        return done
 
     def ask(self, method: str, path: str) -> Any:
         """Call the engine's API; see `bed.engineapi.ask`."""
@@ -185,8 +193,8 @@ class PrivateDockerd:
         command += ["--pidfile", str(folder / "pid"), "--host", self.host]
         command += ["--iptables=false", "--ip6tables=false", "--bridge=none"]
         # Where the system's own containerd runs, dockerd uses it: then at least under names of our own.
-        command += ["--containerd-namespace", folder.name]
-        command += ["--containerd-plugins-namespace", f"{folder.name}-plugins"]
+        own = folder.name.encode().hex()  # of letters and digits: a name that ends in "_" is refused, later
+        command += ["--containerd-namespace", own, "--containerd-plugins-namespace", f"{own}-plugins"]
         if not self._containerd_store:
             command += ["--storage-driver", driver]
         return [*processes.ending_with_parent(), *command]

@@ -14,8 +14,7 @@ from binary_split._seed import (
     download_key_fragment,
 )
 from binary_split.errors import BinarySplitError
-
-__version__ = "0.1.0"
+from binary_split.version import __version__
 
 __all__ = [
     "API_SERVICES",

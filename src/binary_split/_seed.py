@@ -6,7 +6,6 @@ Imports inside the functions are on purpose: ``import binary_split`` stays cheap
 from __future__ import annotations
 
 from binary_split.config import API_SERVICES, load_settings
-from binary_split.model import Fragment, ImageRef
 
 __all__ = ["API_SERVICES", "check_images_loaded", "decrypt_archive", "docker_load", "download_key_fragment"]
 
@@ -58,6 +57,7 @@ def decrypt_archive(encrypted_path: str, key_fragment: bytes, output_path: str) 
 
     from binary_split.archive.cbc import CbcReader
     from binary_split.files import write_atomically
+    from binary_split.model import Fragment
     from binary_split.transports.file import FileSource
 
     with FileSource(Path(encrypted_path)) as source:
@@ -86,5 +86,6 @@ def check_images_loaded(version: str) -> bool:
         ImageReferenceError: the version is no image tag.
     """
     from binary_split.engines.docker_program import has_image
+    from binary_split.model import ImageRef
 
     return all(has_image(str(ImageRef.parse(f"{name}:{version}"))) for name in API_SERVICES)

@@ -1,16 +1,21 @@
-"""Limits and settings: the only reader of the environment and of TOML files."""
+"""Limits and settings: the only reader of the environment and of TOML files.
+
+Every start of the program imports this: what only settings need is imported when they are read.
+"""
 
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from binary_split.errors import ConfigError
-from binary_split.model import Digest, ImageRef
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from binary_split.model import Digest, ImageRef
 
 API_SERVICES: list[str] = [
     "azaion/annotations",
@@ -55,6 +60,18 @@ class Limits:
     tar_pax_bytes: int = 64 * KIB
     layer_bytes: int = 256 * GIB
 
+    # age archives: bounds on a foreign header, and what a passphrase may cost (memory is 1 KiB << log_n).
+    age_header_bytes: int = 256 * KIB
+    age_header_stanzas: int = 1024
+    age_stanza_arguments: int = 16
+    age_stanza_body_bytes: int = 8 * KIB
+    age_armor_bytes: int = 64 * MIB  # armored ciphertext that is held in memory for random access
+    age_armor_blank_bytes: int = 1 * KIB  # white space before and after the armor
+    age_key_text_bytes: int = 8 * KIB  # one recipient or identity as text
+    age_fragment_bytes_min: int = 16  # to seal with: HKDF adds no strength to a short secret
+    age_scrypt_log_n: int = 18
+    age_scrypt_log_n_max: int = 20
+
     # Engines.
     engine_connect_timeout_s: float = 10.0
     engine_ask_timeout_s: float = 60.0
@@ -95,7 +112,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         ConfigError: the file cannot be read, is not TOML, or holds a setting that does not exist.
     """
     path = environ.get("BINARY_SPLIT_CONFIG")
-    table = _read_toml(Path(path)) if path else {}
+    table = _read_toml(path) if path else {}
     for name in _TEXT_SETTINGS:
         value = environ.get(f"BINARY_SPLIT_{name.upper()}")
         if value:
@@ -124,9 +141,12 @@ def docker_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str
     return {name: environ[name] for name in names if environ.get(name)}
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def _read_toml(path: str) -> dict[str, Any]:
+    import tomllib
+
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        with open(path, "rb") as file:  # noqa: PTH123 - pathlib is not imported for this alone
+            table = tomllib.load(file)
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -145,11 +165,15 @@ def _text(table: Mapping[str, Any], name: str) -> str | None:
 
 
 def _path(table: Mapping[str, Any], name: str) -> Path | None:
+    from pathlib import Path
+
     value = _text(table, name)
     return Path(value) if value else None
 
 
 def _parse_image_ids(table: object) -> dict[ImageRef, Digest]:
+    from binary_split.model import Digest, ImageRef
+
     if not isinstance(table, dict):
         raise ConfigError('setting image_ids must be a table of "NAME:TAG" = "sha256:…"')
     return {ImageRef.parse(str(ref)): Digest.parse(str(digest)) for ref, digest in table.items()}

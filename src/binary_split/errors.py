@@ -119,8 +119,10 @@ class ArchiveDamagedError(ArchiveError):
     exit_code = 12
     hint = "Copy the archive again, and check that the fragment belongs to this release."
 
-    def __init__(self, message: str = "wrong fragment or damaged archive") -> None:
-        super().__init__(message)
+    def __init__(
+        self, message: str = "wrong fragment or damaged archive", *, hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
 
 
 class ArchiveFormatError(ArchiveError):

@@ -8,14 +8,14 @@ import os
 import secrets
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from binary_split.errors import OutputError, SecretFileError
 
-_NAME_MAX = 200  # of 255 bytes, so that a suffix fits
+_NAME_MAX = 200  # bytes, of 255: so that a suffix fits
 
 
 class _OutputFile(io.FileIO):
@@ -57,24 +57,47 @@ def write_atomically(path: Path, *, mode: int = 0o666, overwrite: bool = True) -
     Raises:
         OutputError: the file cannot be written; an older one was not touched.
     """
+    if not overwrite:
+        with _reserve(path, mode), _replace(path, mode) as file:
+            yield file
+        return
     path = Path(os.path.realpath(path))
-    if path.is_dir():
+    with _mapped(path):
+        kind = stat.S_IFMT(path.stat().st_mode) if path.exists() else None
+    if kind == stat.S_IFDIR:
         raise OutputError(f"cannot write {path}: it is a folder")
-    if path.exists() and not path.is_file():  # a rename would replace the device itself
+    if kind not in {None, stat.S_IFREG}:  # a rename would replace the device itself
         with _mapped(path):
             descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
         with _OutputFile(descriptor, path) as device:
             yield device
-    elif path.exists() and not overwrite:
-        raise OutputError(f"{path} exists already and is not overwritten", hint="Name a file that is new.")
     else:
-        with _replace(path, mode, overwrite=overwrite) as file:
+        with _replace(path, mode) as file:
             yield file
 
 
 @contextmanager
-def _replace(path: Path, mode: int, *, overwrite: bool) -> Iterator[BinaryIO]:
-    temporary = path.with_name(f".{path.name[:_NAME_MAX]}.{secrets.token_hex(4)}.part")
+def _reserve(path: Path, mode: int) -> Iterator[None]:
+    """Take a name with an empty file: unlike a hard link that works on FAT too, where fragments travel."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        os.close(os.open(path, flags, mode))
+    except FileExistsError:
+        hint = "Name a file that does not exist yet."
+        raise OutputError(f"{path} exists already and is not overwritten", hint=hint) from None
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+    try:
+        yield
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def _replace(path: Path, mode: int) -> Iterator[BinaryIO]:
+    name = os.fsdecode(os.fsencode(path.name)[:_NAME_MAX])
+    temporary = path.with_name(f".{name}.{secrets.token_hex(4)}.part")
     with _mapped(path):
         descriptor, is_named = _create(temporary, mode)
     try:
@@ -85,10 +108,7 @@ def _replace(path: Path, mode: int, *, overwrite: bool) -> Iterator[BinaryIO]:
                 if not is_named:
                     _give_name(descriptor, temporary)
         with _mapped(path):
-            if overwrite:
-                temporary.replace(path)
-            else:  # unlike a rename, a link fails where a file has come in the meantime
-                os.link(temporary, path)
+            temporary.replace(path)
             sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
@@ -128,6 +148,28 @@ def write_secret(path: Path, secret: bytes) -> None:
     """
     with write_atomically(path, mode=0o600, overwrite=False) as file:
         file.write(secret)
+
+
+@contextmanager
+def secret_output(path: Path) -> Iterator[Callable[[bytes], None]]:
+    """Give a function that writes the secret to ``path``; take the file back if the block fails after.
+
+    Raises:
+        OutputError: as ``write_secret``.
+    """
+    is_written = False
+
+    def deliver(secret: bytes) -> None:
+        nonlocal is_written
+        write_secret(path, secret)
+        is_written = True
+
+    try:
+        yield deliver
+    except BaseException:
+        if is_written:
+            path.unlink(missing_ok=True)
+        raise
 
 
 def read_secret(path: Path, *, what: str, max_bytes: int) -> bytes:

@@ -19,6 +19,7 @@ _HOST = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?(?::[0-9]+)?/)?"
 _NAME = re.compile(rf"{_HOST}{_NAME_PART}(?:/{_NAME_PART})*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _NAME_MAX = 255
+_DOCKERS_OWN = ("docker.io", "index.docker.io")
 
 
 class Fragment:
@@ -83,23 +84,35 @@ class ImageRef:
         name, colon, tag = text.rpartition(":")
         if not colon or "/" in tag:  # a colon before a slash belongs to a registry's port
             name, tag = text, default_tag
-        for prefix in ("docker.io/", "index.docker.io/"):
-            name = name.removeprefix(prefix)
-        name = name.removeprefix("library/")
-        if len(name) > _NAME_MAX or not _NAME.fullmatch(name) or not _TAG.fullmatch(tag):
+        familiar = _familiarise(name)
+        if len(familiar) > _NAME_MAX or not _NAME.fullmatch(familiar) or not _TAG.fullmatch(tag):
             raise ImageReferenceError(f"not an image reference: {text[:300]!r}")
-        return cls(name, tag)
+        return cls(familiar, tag)
 
     @property
     def canonical_name(self) -> str:
         """The name with its registry: ``docker.io/azaion/flights``."""
-        first, slash, _rest = self.name.partition("/")
-        if slash and ("." in first or ":" in first or first == "localhost"):
+        if _has_registry(self.name):
             return self.name
-        return f"docker.io/{self.name}" if slash else f"docker.io/library/{self.name}"
+        return f"docker.io/{self.name}" if "/" in self.name else f"docker.io/library/{self.name}"
 
     def __str__(self) -> str:
         return f"{self.name}:{self.tag}"
+
+
+def _has_registry(name: str) -> bool:
+    """Whether a name's first part is a registry's host; upper case is in no other part."""
+    first, slash, _rest = name.partition("/")
+    return bool(slash) and ("." in first or ":" in first or first == "localhost" or first != first.lower())
+
+
+def _familiarise(name: str) -> str:
+    """Leave out Docker's own registry and, before a single part, its library; empty if that is ambiguous."""
+    registry, slash, rest = name.partition("/")
+    if slash and registry in _DOCKERS_OWN:
+        name = "" if _has_registry(rest) else rest
+    library, _slash, rest = name.partition("/")
+    return rest if library == "library" and rest and "/" not in rest else name
 
 
 ImagePins = Mapping[ImageRef, Digest]

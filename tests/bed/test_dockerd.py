@@ -57,11 +57,19 @@ def test_emptied_means_no_image_no_container_no_spool(
     assert fresh_device.leftovers() == []
 
 
-@pytest.mark.engine
-def test_an_engine_survives_a_crash_and_leaves_nothing_when_stopped(
-    device_engine: PrivateDockerd, release_tar: Path
-) -> None:
-    del device_engine  # only to be skipped where no engine starts
+@pytest.mark.usefixtures("device_engine")  # skipped where no engine starts
+def test_an_engine_works_in_a_folder_of_any_name(release_tar: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Path("/tmp/bed-ends_with_")
+    monkeypatch.setattr("bed.dockerd.tempfile.mkdtemp", lambda **_kwargs: str(folder))
+    folder.mkdir(mode=0o700)
+    with PrivateDockerd() as engine:
+        engine.docker("load", "--input", str(release_tar))
+        engine.docker("run", "--rm", "--network", "none", "azaion/flights:1.0.0")
+        engine.empty()
+
+
+@pytest.mark.usefixtures("device_engine")  # skipped where no engine starts
+def test_an_engine_survives_a_crash_and_leaves_nothing_when_stopped(release_tar: Path) -> None:
     with PrivateDockerd() as engine:
         folder = engine.folder
         engine.docker("load", "--input", str(release_tar))
@@ -75,6 +83,15 @@ def test_an_engine_survives_a_crash_and_leaves_nothing_when_stopped(
     assert not Path(f"/proc/{second}").exists()
     assert not folder.exists()
     assert mounts_below(folder) == []
+
+
+def test_a_users_docker_settings_do_not_lead_to_another_engine(
+    device_engine: PrivateDockerd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_CONTEXT", "elsewhere")
+    monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
+    asked = device_engine.docker("info", "--format", "{{.DockerRootDir}}")
+    assert Path(asked.stdout.strip()) == device_engine.data_root
 
 
 def test_without_a_dockerd_the_reason_is_given(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

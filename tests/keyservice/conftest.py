@@ -16,14 +16,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from binary_split.keyservice.serve import (
-    TlsFiles,
-    build_server,
-    listener_url,
-    open_listener,
-    run_server,
-    tls_context,
-)
+from binary_split.keyservice.listener import listener_url, open_listener
+from binary_split.keyservice.serve import TlsFiles, build_server, run_server, tls_context
 from binary_split.keyservice.state import create_state, open_state
 from binary_split.keyservice.store import Store
 from binary_split.model import Fragment
@@ -49,6 +43,7 @@ class Service:
     url: str
     store: Store
     client: requests.Session
+    clock: Hands
 
     def ask(
         self, token: str | None = None, *, path: str = "/binary-split/key-fragment", method: str = "GET"
@@ -116,15 +111,42 @@ def _pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def state(_pristine: Path, tmp_path: Path) -> Path:
-    folder = tmp_path / "state"
+def _copy_state(pristine: Path, folder: Path) -> Path:
     folder.mkdir(mode=0o700)
-    for file in _pristine.iterdir():
+    for file in pristine.iterdir():
         copy = folder / file.name
         copy.touch(mode=0o600)
         copy.write_bytes(file.read_bytes())
     return folder
+
+
+@contextmanager
+def _opened(state: Path, clock: Hands) -> Iterator[Store]:
+    store = open_state(state, clock=clock, busy_timeout_s=0.2)
+    store.keys.add("k1", Fragment(FRAGMENT))
+    yield store
+    store.close()
+
+
+@contextmanager
+def _running(store: Store, tls: TlsFiles, clock: Hands) -> Iterator[Service]:
+    listener = open_listener("127.0.0.1", 0, plain=False)
+    server = build_server(store, tls_context(tls))
+    thread = threading.Thread(target=run_server, args=(server, listener))
+    thread.start()
+    with requests.Session() as client:
+        client.verify = str(tls.certificate)
+        client.trust_env = False
+        yield Service(listener_url(listener, plain=False), store, client, clock)
+    server.should_exit = True
+    thread.join(timeout=10)
+    listener.close()
+    assert not thread.is_alive()
+
+
+@pytest.fixture
+def state(_pristine: Path, tmp_path: Path) -> Path:
+    return _copy_state(_pristine, tmp_path / "state")
 
 
 @pytest.fixture
@@ -134,31 +156,23 @@ def clock() -> Hands:
 
 @pytest.fixture
 def store(state: Path, clock: Hands) -> Iterator[Store]:
-    store = open_state(state, clock=clock, busy_timeout_s=0.2)
-    store.keys.add("k1", Fragment(FRAGMENT))
-    yield store
-    store.close()
-
-
-@contextmanager
-def running(store: Store, tls: TlsFiles) -> Iterator[Service]:
-    listener = open_listener("127.0.0.1", 0, plain=False)
-    server = build_server(store, tls_context(tls))
-    thread = threading.Thread(target=run_server, args=(server, listener))
-    thread.start()
-    with requests.Session() as client:
-        client.verify = str(tls.certificate)
-        client.trust_env = False
-        yield Service(listener_url(listener, plain=False), store, client)
-    server.should_exit = True
-    thread.join(timeout=10)
-    listener.close()
-    assert not thread.is_alive()
+    with _opened(state, clock) as store:
+        yield store
 
 
 @pytest.fixture
-def service(store: Store, tls: TlsFiles) -> Iterator[Service]:
-    with running(store, tls) as service:
+def own_service(store: Store, tls: TlsFiles, clock: Hands) -> Iterator[Service]:
+    """A service whose store the test may break."""
+    with _running(store, tls, clock) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def service(_pristine: Path, tls: TlsFiles, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One service for all tests that only ask: each issues its own token."""
+    clock = Hands()
+    state = _copy_state(_pristine, tmp_path_factory.mktemp("shared") / "state")
+    with _opened(state, clock) as store, _running(store, tls, clock) as service:
         yield service
 
 

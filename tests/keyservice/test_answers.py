@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from binary_split.model import Fragment
-from tests.keyservice.conftest import FRAGMENT, HOUR, Hands, Service
+from tests.keyservice.conftest import FRAGMENT, HOUR, Service
 
 
 def assert_problem(answer: requests.Response, status: int) -> None:
@@ -100,11 +100,11 @@ def test_the_scheme_is_case_insensitive_and_the_token_is_not(service: Service) -
     assert service.ask(token.swapcase()).status_code == 401
 
 
-def test_a_token_works_until_its_expiry_and_not_at_it(service: Service, clock: Hands) -> None:
+def test_a_token_works_until_its_expiry_and_not_at_it(service: Service) -> None:
     token = service.issue(lifetime=HOUR)
-    clock.time += HOUR - timedelta(seconds=1)
+    service.clock.time += HOUR - timedelta(seconds=1)
     assert service.ask(token).status_code == 200
-    clock.time += timedelta(seconds=1)
+    service.clock.time += timedelta(seconds=1)
     answer = service.ask(token)
     assert_problem(answer, 401)
     assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
@@ -120,10 +120,10 @@ def test_a_token_revoked_while_the_service_runs_gets_403_at_its_next_request(ser
     assert service.ask(service.issue()).status_code == 200
 
 
-def test_a_revoked_token_stays_revoked_after_its_expiry(service: Service, clock: Hands) -> None:
+def test_a_revoked_token_stays_revoked_after_its_expiry(service: Service) -> None:
     issued = service.store.tokens.issue("k1", lifetime=HOUR)
     service.store.tokens.revoke(issued.record.token_id)
-    clock.time += 2 * HOUR
+    service.clock.time += 2 * HOUR
     assert service.ask(issued.text).status_code == 403
 
 

@@ -7,13 +7,16 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import requests
 
+from binary_split.cli.main import main
 from binary_split.errors import (
     ConfigError,
     KeyEncryptionKeyError,
@@ -27,20 +30,37 @@ from binary_split.keyservice.serve import TlsFiles
 PROGRAM = [sys.executable, "-c", "from binary_split.cli.main import main; main()"]
 
 
+class Result(NamedTuple):
+    """How a command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
 class Shell:
-    """Runs commands on one state folder."""
+    """Runs commands on one state folder: in this process, through ``main``, unless said otherwise."""
 
-    def __init__(self, state: Path) -> None:
+    def __init__(
+        self, state: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         self.state = state
+        self.monkeypatch = monkeypatch
+        self.capsys = capsys
 
-    def run(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*PROGRAM, *map(str, words), "--state", str(self.state)],
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
+    def run(self, *words: str | Path) -> Result:
+        arguments = [*map(str, words), "--state", str(self.state)]
+        self.monkeypatch.setattr(sys, "argv", ["binary-split", *arguments])
+        self.capsys.readouterr()
+        with pytest.raises(SystemExit) as caught:
+            main()
+        assert isinstance(caught.value.code, int)
+        return Result(caught.value.code, *self.capsys.readouterr())
+
+    def spawn(self, *words: str | Path) -> Result:
+        command = [*PROGRAM, *map(str, words), "--state", str(self.state)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        return Result(done.returncode, done.stdout, done.stderr)
 
     def good(self, *words: str | Path) -> str:
         result = self.run(*words)
@@ -67,19 +87,19 @@ class Shell:
 
 
 @pytest.fixture
-def shell(state: Path) -> Shell:
-    return Shell(state)
+def shell(state: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
+    return Shell(state, monkeypatch, capsys)
 
 
-def test_from_init_to_a_revoked_token(tmp_path: Path, tls: TlsFiles) -> None:
-    shell = Shell(tmp_path / "var" / "state")
-    assert shell.good("keyservice", "init") == ""
+def test_from_init_to_a_revoked_token(shell: Shell, tmp_path: Path, tls: TlsFiles) -> None:
+    shell.state = tmp_path / "var" / "state"
+    assert shell.spawn("keyservice", "init")[:2] == (0, "")
     assert shell.good("key", "create", "k1", "--out", tmp_path / "fragment") == ""
     fragment = (tmp_path / "fragment").read_bytes()
     assert len(fragment) == 32
     assert (tmp_path / "fragment").stat().st_mode & 0o777 == 0o600
 
-    issued = shell.run("token", "issue", "--key", "k1", "--label", "bench 3")
+    issued = shell.spawn("token", "issue", "--key", "k1", "--label", "bench 3")
     assert re.fullmatch(r"bsk_[A-Za-z0-9_-]{43}\n", issued.stdout)
     token = issued.stdout.strip()
     assert token not in issued.stderr
@@ -96,10 +116,12 @@ def test_from_init_to_a_revoked_token(tmp_path: Path, tls: TlsFiles) -> None:
         client.headers["Authorization"] = f"Bearer {token}"
         assert url.startswith("https://")
         assert client.get(f"{url}/binary-split/key-fragment", timeout=10).content == fragment
-        shell.good("token", "revoke", token_id)
+        assert shell.spawn("token", "revoke", token_id)[:2] == (0, "")
         assert client.get(f"{url}/binary-split/key-fragment?x={token}", timeout=10).status_code == 403
         process.send_signal(signal.SIGTERM)
+        asked = time.monotonic()
         out, err = process.communicate(timeout=20)
+        assert time.monotonic() - asked < 8, "an idle TLS client held up the stop"
     assert process.returncode == 0, err
     assert out == ""
     assert "GET /binary-split/key-fragment 200" in err

@@ -17,30 +17,30 @@ from binary_split.model import Fragment
 from tests.keyservice.conftest import FRAGMENT, HOUR, Service
 
 
-def test_a_locked_database_is_503_and_the_service_recovers(service: Service, state: Path) -> None:
-    token = service.issue()
-    service.store.close()  # a pooled connection would keep the other program from its lock
+def test_a_locked_database_is_503_and_the_service_recovers(own_service: Service, state: Path) -> None:
+    token = own_service.issue()
+    own_service.store.close()  # a pooled connection would keep the other program from its lock
     with closing(sqlite3.connect(state / "keyservice.sqlite3", isolation_level=None)) as other:
         other.execute("PRAGMA locking_mode=EXCLUSIVE")
         other.execute("BEGIN EXCLUSIVE")
-        answer = service.ask(token)
+        answer = own_service.ask(token)
         assert answer.status_code == 503
         assert int(answer.headers["Retry-After"]) > 0
         assert answer.headers["Content-Type"] == "application/problem+json"
-        assert service.ask(path="/readyz").status_code == 503
-        assert service.ask(path="/healthz").status_code == 200
-    assert service.ask(token).content == FRAGMENT
-    assert service.ask(path="/readyz").status_code == 200
+        assert own_service.ask(path="/readyz").status_code == 503
+        assert own_service.ask(path="/healthz").status_code == 200
+    assert own_service.ask(token).content == FRAGMENT
+    assert own_service.ask(path="/readyz").status_code == 200
 
 
-def test_another_writer_does_not_keep_fragments_from_devices(service: Service, state: Path) -> None:
-    token = service.issue()
+def test_another_writer_does_not_keep_fragments_from_devices(own_service: Service, state: Path) -> None:
+    token = own_service.issue()
     with closing(sqlite3.connect(state / "keyservice.sqlite3", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        assert service.ask(token).status_code == 200
+        assert own_service.ask(token).status_code == 200
         with pytest.raises(KeyStoreStateError, match="locked"):
-            service.issue()
-    assert service.issue()
+            own_service.issue()
+    assert own_service.issue()
 
 
 def test_a_full_disk_is_named_and_leaves_the_store_usable(store: Store) -> None:
@@ -63,22 +63,22 @@ def test_a_file_that_is_no_database_is_named_as_damage(state: Path) -> None:
         open_state(state)
 
 
-def test_a_vanished_database_is_503_and_no_empty_one_is_made(service: Service, state: Path) -> None:
-    token = service.issue()
-    service.store.close()
+def test_a_vanished_database_is_503_and_no_empty_one_is_made(own_service: Service, state: Path) -> None:
+    token = own_service.issue()
+    own_service.store.close()
     database = state / "keyservice.sqlite3"
     database.rename(state / "elsewhere")
-    assert service.ask(token).status_code == 503
+    assert own_service.ask(token).status_code == 503
     assert not database.exists()
     (state / "elsewhere").rename(database)
-    assert service.ask(token).status_code == 200
+    assert own_service.ask(token).status_code == 200
 
 
-def test_an_altered_fragment_is_500_without_details(service: Service, state: Path) -> None:
-    token = service.issue()
+def test_an_altered_fragment_is_500_without_details(own_service: Service, state: Path) -> None:
+    token = own_service.issue()
     with closing(sqlite3.connect(state / "keyservice.sqlite3")) as other, other:
         other.execute("UPDATE keys SET sealed_fragment = zeroblob(60)")
-    answer = service.ask(token)
+    answer = own_service.ask(token)
     assert answer.status_code == 500
     assert answer.json() == {"type": "about:blank", "title": "Internal Server Error", "status": 500}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from binary_split.errors import ConfigError, OutputError, RecordError, SecretFileError
-from binary_split.keyservice.files import read_secret, secret_output, write_secret
+from binary_split.files import read_secret, secret_output, write_secret
 from binary_split.keyservice.store import Store
 from binary_split.keyservice.tokens import parse_label, parse_lifetime
 from binary_split.model import Fragment
@@ -76,7 +76,7 @@ def test_a_secret_file_that_fails_halfway_leaves_nothing(
     def fail(_number: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("binary_split.keyservice.files.os.fsync", fail)
+    monkeypatch.setattr("binary_split.files.os.fsync", fail)
     with pytest.raises(OutputError, match="No space left"):
         write_secret(tmp_path / "f", b"secret")
     assert list(tmp_path.iterdir()) == []
@@ -86,13 +86,13 @@ def test_a_fragment_file_holds_1_byte_to_the_limit(tmp_path: Path) -> None:
     file = tmp_path / "f"
     for content in (b"\n", bytes(10)):
         file.write_bytes(content)
-        assert read_secret(file, most=10) == content
+        assert read_secret(file, what="fragment", max_bytes=10) == content
     for content in (b"", bytes(11)):
         file.write_bytes(content)
         with pytest.raises(SecretFileError):
-            read_secret(file, most=10)
+            read_secret(file, what="fragment", max_bytes=10)
     with pytest.raises(SecretFileError, match="cannot read"):
-        read_secret(tmp_path / "none", most=10)
+        read_secret(tmp_path / "none", what="fragment", max_bytes=10)
 
 
 def test_a_token_has_the_prefix_and_256_random_bits(store: Store) -> None:

@@ -12,7 +12,8 @@ import requests
 from cryptography.hazmat.primitives import serialization
 
 from binary_split.errors import ConfigError
-from binary_split.keyservice.serve import TlsFiles, listener_url, open_listener, tls_context, tls_files
+from binary_split.keyservice.listener import listener_url, open_listener
+from binary_split.keyservice.serve import TlsFiles, tls_context, tls_files
 from tests.keyservice.conftest import Service
 
 
@@ -49,7 +50,19 @@ def test_an_address_that_cannot_be_had_is_named() -> None:
         open_listener("192.0.2.1", 0, plain=False)
 
 
-def test_tls_1_1_is_refused_and_1_2_is_spoken(service: Service, trusting: ssl.SSLContext) -> None:
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
+def test_tls_1_1_is_refused(service: Service, trusting: ssl.SSLContext) -> None:
+    url = urlsplit(service.url)
+    trusting.set_ciphers("DEFAULT@SECLEVEL=0")  # else our own OpenSSL would not even ask
+    trusting.minimum_version = trusting.maximum_version = ssl.TLSVersion.TLSv1_1
+    with (
+        socket.create_connection((str(url.hostname), url.port or 0), timeout=10) as plain,
+        pytest.raises(ssl.SSLError),  # the server sends an alert or just hangs up
+    ):
+        trusting.wrap_socket(plain, server_hostname="127.0.0.1")
+
+
+def test_tls_1_2_is_spoken(service: Service, trusting: ssl.SSLContext) -> None:
     url = urlsplit(service.url)
     trusting.maximum_version = ssl.TLSVersion.TLSv1_2
     address = (str(url.hostname), url.port or 0)

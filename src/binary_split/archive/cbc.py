@@ -120,6 +120,7 @@ class CbcReader(io.RawIOBase):
             self._context = Cipher(algorithms.AES256(self._key), modes.CBC(iv)).decryptor()
         length = min(len(self._cipher_bytes), self._sealed_size - BLOCK - start)
         ciphertext = memoryview(self._cipher_bytes)[:length]
+        self._context_at = -1  # a read that fails leaves the source anywhere
         self._read_exactly(ciphertext)
         self._context.update_into(ciphertext, self._plain)
         self._context_at = start + length

@@ -26,7 +26,7 @@ def create(key_id: str, out: Path | None, state: Path) -> None:
     """Make a new fragment of 32 random bytes, named KEY_ID for ever."""
     import os
 
-    from binary_split.keyservice.files import secret_output
+    from binary_split.files import secret_output
     from binary_split.keyservice.keys import FRAGMENT_BYTES
     from binary_split.keyservice.state import open_state
     from binary_split.model import Fragment
@@ -48,11 +48,11 @@ def create(key_id: str, out: Path | None, state: Path) -> None:
 def import_(key_id: str, fragment_file: Path, state: Path) -> None:
     """Store the fragment in file F, byte-exact (1 byte to 64 KiB), named KEY_ID for ever."""
     from binary_split.config import LIMITS
-    from binary_split.keyservice.files import read_secret
+    from binary_split.files import read_secret
     from binary_split.keyservice.state import open_state
     from binary_split.model import Fragment
 
-    fragment = Fragment(read_secret(fragment_file, most=LIMITS.fragment_bytes))
+    fragment = Fragment(read_secret(fragment_file, what="fragment", max_bytes=LIMITS.fragment_bytes))
     with closing(open_state(state)) as store:
         store.keys.add(key_id, fragment)
     say(f"key {key_id} imported: {len(fragment)} bytes")

@@ -6,11 +6,12 @@ import sys
 
 import click
 
-from binary_split import __version__
 from binary_split.cli.lazy import LazyGroup
 from binary_split.cli.output import report_error
-from binary_split.errors import BinarySplitError
+from binary_split.errors import BinarySplitError, ConfigError
+from binary_split.version import __version__
 
+_OPTIONAL = {"alembic", "fastapi", "sqlalchemy", "starlette", "uvicorn"}
 _INTERRUPTED = 130
 _BROKEN_PIPE = 141
 
@@ -50,9 +51,19 @@ def main() -> None:
     except BinarySplitError as error:
         report_error(error)
         status = error.exit_code
+    except ModuleNotFoundError as error:
+        if error.name not in _OPTIONAL:
+            raise
+        status = _report_missing(error.name)
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         status = _INTERRUPTED
     except BrokenPipeError:
         status = _BROKEN_PIPE
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _report_missing(module: str) -> int:
+    hint = "Install it: pip install 'binary-split[keyservice]'"
+    report_error(ConfigError(f"this command needs {module}, which is not installed", hint=hint))
+    return ConfigError.exit_code

@@ -31,7 +31,7 @@ def token() -> None:
 @state_option
 def issue(key_id: str, expires: str, label: str, out: Path | None, as_json: bool, state: Path) -> None:
     """Make a token and print it, this once: only its hash is kept."""
-    from binary_split.keyservice.files import secret_output
+    from binary_split.files import secret_output
     from binary_split.keyservice.state import open_state
     from binary_split.keyservice.tokens import parse_lifetime
 

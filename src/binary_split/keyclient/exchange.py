@@ -43,6 +43,8 @@ def trust(ca_file: Path | None) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     # The standard library takes SSLKEYLOGFILE from the environment; logged session keys give the token away.
     context.keylog_filename = None  # type: ignore[assignment]
+    # Set by Python 3.10 to 3.11.3: a connection that is cut would look like one that was closed.
+    context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
     return context
 
 

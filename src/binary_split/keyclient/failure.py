@@ -45,7 +45,7 @@ def explain_failure(
             return _late(deadline)
         if isinstance(cause, ssl.SSLCertVerificationError):
             return _untrusted(cause, host)
-        if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError):
+        if isinstance(cause, ssl.SSLError) and not _is_cut_off(cause):
             return _tls_failed(cause, host)
     if answered:
         return FragmentTruncatedError(f"the connection to {host} ended before the whole answer had come")
@@ -67,6 +67,13 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
     return (cause for cause in found if not isinstance(cause, requests.RequestException))
 
 
+def _is_cut_off(error: OSError) -> bool:
+    """Whether the peer hung up in the middle of TLS; Python up to 3.11.3 tells by the reason alone."""
+    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return True
+    return isinstance(error, ssl.SSLError) and error.reason == "UNEXPECTED_EOF_WHILE_READING"
+
+
 def _late(deadline: Deadline) -> KeyServiceTimeoutError:
     if deadline.remaining() <= 0:
         return KeyServiceTimeoutError("the key service did not answer completely before the deadline")
@@ -76,7 +83,7 @@ def _late(deadline: Deadline) -> KeyServiceTimeoutError:
 def _unreachable(error: OSError, host: str) -> KeyServiceUnreachableError:
     if isinstance(error, socket.gaierror):
         return KeyServiceUnreachableError(f"the name {host} cannot be resolved")
-    if isinstance(error, (RemoteDisconnected, ssl.SSLEOFError)):
+    if isinstance(error, RemoteDisconnected) or _is_cut_off(error):
         return KeyServiceUnreachableError(f"{host} closed the connection without an answer")
     why = os.strerror(error.errno) if error.errno else "the connection failed"
     return KeyServiceUnreachableError(f"no connection to {host}: {why}")

@@ -8,7 +8,6 @@ from fastapi import APIRouter, Depends, FastAPI, Query, Request, Security
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from binary_split import __version__
 from binary_split.errors import BinarySplitError, KeyStoreError
 from binary_split.keyservice.bearer import BearerToken
 from binary_split.keyservice.docs_page import add_docs_page
@@ -24,6 +23,7 @@ from binary_split.keyservice.problems import (
     answer_problem,
 )
 from binary_split.keyservice.store import Store
+from binary_split.version import __version__
 
 _OCTETS = "application/octet-stream"
 

@@ -39,9 +39,7 @@ def connect_database(path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> E
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: object) -> None:
-        connection.isolation_level = (
-            None  # we say BEGIN ourselves; the driver's own habit leaves DDL out of it
-        )
+        connection.isolation_level = None  # the driver begins nothing by itself: we say when, below
         for pragma in ("journal_mode=WAL", "foreign_keys=ON", "synchronous=FULL"):
             connection.execute(f"PRAGMA {pragma}")
 

@@ -14,7 +14,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from binary_split.errors import KeyEncryptionKeyError, KeyStoreDamagedError
-from binary_split.keyservice.files import write_secret
+from binary_split.files import write_secret
 from binary_split.model import Fragment
 
 KEY_BYTES = 32

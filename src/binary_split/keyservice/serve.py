@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import signal
 import socket
@@ -18,9 +17,9 @@ import uvicorn
 
 from binary_split.errors import ConfigError
 from binary_split.keyservice.app import create_app
+from binary_split.keyservice.listener import listener_url, open_listener
 from binary_split.keyservice.store import Store
 
-_BACKLOG = 1024
 _HEAD_BYTES = 32 * 1024
 _KEEP_ALIVE_S = 15
 _STOP_S = 10
@@ -73,34 +72,6 @@ def serve_store(
             signal.signal(number, lambda _number, _frame: sys.exit(0))
         on_listening(listener_url(listener, plain=context is None))
         run_server(server, listener)
-
-
-def open_listener(host: str, port: int, *, plain: bool) -> socket.socket:
-    """Return a listening socket.
-
-    Raises:
-        ConfigError: the address cannot be had, or ``plain`` is asked for beyond loopback.
-    """
-    try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        # The numeric address is the one that is judged and the one that is bound: no name is asked twice.
-        if plain and not ipaddress.ip_address(str(address[0]).partition("%")[0]).is_loopback:
-            raise ConfigError(
-                f"plain http on {host} would show tokens and fragments to the network",
-                hint="Give --tls-cert and --tls-key, or listen on 127.0.0.1.",
-            )
-        listener = socket.create_server((str(address[0]), port), family=family, backlog=_BACKLOG)
-    except OSError as error:
-        raise ConfigError(f"cannot listen on {host} port {port}: {error.strerror}") from error
-    # Inherited by each connection. asyncio leaves it off here, and every answer would wait 40 ms for an ACK.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listener
-
-
-def listener_url(listener: socket.socket, *, plain: bool) -> str:
-    """Return the URL at which a listening socket is reached."""
-    host, port = listener.getsockname()[:2]
-    return f"{'http' if plain else 'https'}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def build_server(store: Store, context: ssl.SSLContext | None) -> uvicorn.Server:

@@ -13,6 +13,7 @@ from pathlib import Path
 from sqlalchemy import insert
 
 from binary_split.errors import BinarySplitError, KeyStoreStateError
+from binary_split.files import sync_folder
 from binary_split.keyservice.clock import Clock, utc_now
 from binary_split.keyservice.database import (
     BUSY_TIMEOUT_S,
@@ -22,7 +23,6 @@ from binary_split.keyservice.database import (
     writing,
 )
 from binary_split.keyservice.envelope import Envelope, create_envelope, read_envelope
-from binary_split.keyservice.files import sync_folder
 from binary_split.keyservice.migrations import upgrade_schema, verify_schema
 from binary_split.keyservice.schema import META
 from binary_split.keyservice.store import CHECK_NAME, Store

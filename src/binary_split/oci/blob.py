@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives import hashes
 
 from binary_split.model import Digest
-from binary_split.oci.compression import Compression, Decompressor, detect_compression
+from binary_split.oci.compression import MARK_BYTES, Compression, Decompressor, detect_compression
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def hash_blob(chunks: Iterable[bytes | memoryview]) -> Blob:
 
 
 class BlobHasher:
-    """Digests a blob chunk by chunk; its first 4 bytes, all in the first chunk, tell the compression."""
+    """Digests a blob chunk by chunk, as small as they may be."""
 
     def __init__(self) -> None:
         self._stored = hashes.Hash(hashes.SHA256())
@@ -55,6 +55,7 @@ class BlobHasher:
         self._decompressor: Decompressor | None = None
         self._compression = Compression.NONE
         self._size = 0
+        self._head: bytes | None = b""  # the first bytes, until there are enough to tell the compression
 
     def update(self, chunk: bytes | memoryview) -> None:
         """Take the next bytes.
@@ -62,16 +63,15 @@ class BlobHasher:
         Raises:
             ArchiveFormatError: the blob is compressed and damaged or too large.
         """
-        if not self._size:
-            self._compression = detect_compression(bytes(chunk[:4]))
-            if self._compression is not Compression.NONE:
-                self._decompressor = Decompressor(self._compression)
-                self._plain = hashes.Hash(hashes.SHA256())
         self._size += len(chunk)
         self._stored.update(chunk)
-        if self._decompressor and self._plain:
-            for piece in self._decompressor.pieces(bytes(chunk)):
-                self._plain.update(piece)
+        if self._head is None:
+            self._decompress(chunk)
+            return
+        self._head += bytes(chunk[: MARK_BYTES - len(self._head)])
+        if len(self._head) == MARK_BYTES:
+            self._begin(self._head)
+            self._decompress(chunk[MARK_BYTES - (self._size - len(chunk)) :])
 
     def finish(self) -> Blob:
         """Return what was found.
@@ -79,8 +79,23 @@ class BlobHasher:
         Raises:
             ArchiveFormatError: the blob is compressed and cut off.
         """
+        if self._head is not None:
+            self._begin(self._head)
         digest = diff_id = Digest(self._stored.finalize().hex())
         if self._decompressor and self._plain:
             self._decompressor.finish()
             diff_id = Digest(self._plain.finalize().hex())
         return Blob(digest, diff_id, self._size, self._compression)
+
+    def _begin(self, head: bytes) -> None:
+        self._head = None
+        self._compression = detect_compression(head)
+        if self._compression is not Compression.NONE:
+            self._decompressor = Decompressor(self._compression)
+            self._plain = hashes.Hash(hashes.SHA256())
+            self._decompress(head)
+
+    def _decompress(self, chunk: bytes | memoryview) -> None:
+        if self._decompressor and self._plain:
+            for piece in self._decompressor.pieces(bytes(chunk)):
+                self._plain.update(piece)

@@ -11,6 +11,9 @@ from typing import Any
 from binary_split.config import LIMITS
 from binary_split.errors import ArchiveFormatError
 
+MARK_BYTES = 4
+"""How many first bytes tell a blob's compression."""
+
 _LAYER = "application/vnd.oci.image.layer.v1.tar"
 
 
@@ -26,7 +29,7 @@ _MAGIC = {b"\x1f\x8b": Compression.GZIP, b"\x28\xb5\x2f\xfd": Compression.ZSTD}
 
 
 def detect_compression(head: bytes) -> Compression:
-    """Tell a blob's compression by its first 4 bytes."""
+    """Tell a blob's compression by its first ``MARK_BYTES``."""
     return next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), Compression.NONE)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import posixpath
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -19,6 +20,7 @@ from binary_split.oci.blob import hash_bytes
 from binary_split.oci.tar import Kind, TarMember
 
 MANIFEST = "manifest.json"
+_PLATFORM_PART = re.compile(r"[A-Za-z0-9._-]{1,64}")  # Go's GOOS and GOARCH; it is shown on terminals
 
 _Json = TypeVar("_Json", dict[str, Any], list[Any])
 
@@ -49,7 +51,7 @@ class ImageConfig:
         document = parse_json(content, what="an image config", kind=dict)
         try:
             diff_ids = tuple(Digest.parse(text) for text in document["rootfs"]["diff_ids"])
-            platform = f"{document['os']}/{document['architecture']}"
+            platform = "/".join(_PLATFORM_PART.fullmatch(document[key])[0] for key in ("os", "architecture"))  # type: ignore[index]
         except (KeyError, TypeError, ImageReferenceError) as error:
             raise ArchiveFormatError("an image config lacks its layers or its platform") from error
         return cls(content, hash_bytes(content), diff_ids, platform)
@@ -127,8 +129,8 @@ def _parse_entry(
 ) -> StoredImage:
     try:
         config_name, ref_texts, layer_names = entry["Config"], entry["RepoTags"], entry["Layers"]  # type: ignore[index]
-        refs = tuple(ImageRef.parse(text) for text in ref_texts or ())
-        layers = tuple(resolve_member(_normalise(name), members) for name in layer_names or ())
+        refs = tuple(ImageRef.parse(text) for text in _list(ref_texts))
+        layers = tuple(resolve_member(_normalise(name), members) for name in _list(layer_names))
         config_name = resolve_member(_normalise(config_name), members)
     except (KeyError, TypeError, AttributeError, ImageReferenceError) as error:
         raise ArchiveFormatError(f"{MANIFEST} is not what `docker save` writes") from error
@@ -138,6 +140,13 @@ def _parse_entry(
     if len(config.diff_ids) != len(layers):
         raise ArchiveFormatError(f"the image {config.digest} has layers that its config does not have")
     return StoredImage(refs, config, layers)
+
+
+def _list(value: object) -> list[Any]:
+    """Return a list; Go writes an empty one as null."""
+    if value is not None and not isinstance(value, list):
+        raise TypeError("no list")
+    return value or []
 
 
 def _normalise(name: str) -> str:

@@ -78,7 +78,7 @@ class TarReader:
     def __init__(self, source: ByteSource) -> None:
         self._source = source
         self._can_seek = source.seekable()
-        self._names: set[str] = set()
+        self._kinds: dict[str, Kind] = {}
         self._at = 0  # the next byte of the source
         self._content_end = 0
         self._next_header = 0
@@ -124,11 +124,11 @@ class TarReader:
             size = overrides.size
         if kind is not Kind.FILE:
             size = 0
-        name = _check_name(name)
-        if name in self._names and kind is not Kind.FOLDER:
+        name = _check_name(name, kind)
+        if name in self._kinds and {kind, self._kinds[name]} != {Kind.FOLDER}:
             raise ArchiveFormatError(f"the tar holds {name!r} twice")
-        self._names.add(name)
-        if len(self._names) > LIMITS.tar_members:
+        self._kinds[name] = kind
+        if len(self._kinds) > LIMITS.tar_members:
             raise ArchiveFormatError(f"the tar holds more than {LIMITS.tar_members} members")
         self._expect(size)
         target = overrides.target if overrides.target is not None else _parse_text(header[157:257])
@@ -148,6 +148,8 @@ class TarReader:
         # a global pax header (g) holds comments; what else it may say is never written by a `save`
 
     def _expect(self, size: int) -> None:
+        if size > LIMITS.layer_bytes:
+            raise ArchiveFormatError(f"the tar has a member of {size} bytes, larger than any layer")
         self._content_end = self._at + size
         self._next_header = self._at + padded(size)
 
@@ -255,10 +257,13 @@ def _parse_pax(content: bytes, overrides: _Overrides) -> None:
         content = content[length:]
 
 
-def _check_name(name: str) -> str:
+def _check_name(name: str, kind: Kind) -> str:
     if len(name.encode()) > LIMITS.tar_name_bytes:
         raise ArchiveFormatError("the tar has a name that is too long")
     parts = name.removeprefix("./").rstrip("/").split("/")
     if name.startswith("/") or ".." in parts:
         raise ArchiveFormatError(f"the tar has a name that leads out of it: {name!r}")
+    is_root = kind is Kind.FOLDER and len(parts) == 1
+    if not is_root and not {"", "."}.isdisjoint(parts):  # two names for one file
+        raise ArchiveFormatError(f"the tar has a name that is not canonical: {name!r}")
     return "/".join(parts)

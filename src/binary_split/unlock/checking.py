@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from binary_split.engines import Engine, EngineImage, IdKind
 from binary_split.errors import ImageMismatchError, ImageMissingError
 from binary_split.model import Digest, ImageRef
+from binary_split.oci.scan import scan_images
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,18 @@ def find_lacking(engine: Engine, expected: Iterable[ExpectedImage]) -> list[Expe
     """Return the images that the engine lacks or has in another form."""
     id_kind = engine.describe().id_kind
     return [image for image in expected if not _is_there(engine, image, id_kind)]
+
+
+def read_config_digests(engine: Engine, refs: Iterable[ImageRef]) -> dict[ImageRef, Digest]:
+    """Return images' config digests from their exported bytes, for an engine whose ids do not tell them.
+
+    Raises:
+        ImageIncompleteError: what the engine exports is not whole.
+        EngineError: it cannot export.
+    """
+    refs = tuple(refs)
+    scanned = scan_images(engine.save(refs)) if refs else None
+    return {ref: image.config.digest for image in (scanned.images if scanned else ()) for ref in image.refs}
 
 
 def verify_images(engine: Engine, expected: Iterable[ExpectedImage]) -> None:

@@ -1,0 +1,260 @@
+"""Random access to a payload: parallel decryption with read-ahead, in a constant amount of memory."""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
+from binary_split.archive.age.crypto import damaged
+from binary_split.archive.age.intake import SeekableSource, read_some, unreadable
+from binary_split.archive.age.stream import (
+    CHUNK_BYTES,
+    SEALED_BYTES,
+    PayloadReader,
+    open_chunk,
+    plaintext_size,
+)
+from binary_split.errors import ArchiveUnreadableError
+
+_SPAN_CHUNKS = 16  # a thread's task: long against the cost of handing it over, short against the cache
+_MAX_THREADS = 4
+
+
+@dataclass(slots=True)
+class _Span:
+    """Consecutive chunks, and buffers for them that are used again and again.
+
+    Attributes:
+        first: index of the first chunk.
+        count: how many chunks.
+        verified: how many bytes at the head of ``plain`` are authenticated.
+        intact: whether every chunk was authentic; an empty one may be, with nothing verified to show for it.
+    """
+
+    first: int = 0
+    count: int = 0
+    verified: int = 0
+    intact: bool = False
+    sealed: bytearray = field(default_factory=lambda: bytearray(_SPAN_CHUNKS * SEALED_BYTES))
+    plain: bytearray = field(default_factory=lambda: bytearray(_SPAN_CHUNKS * CHUNK_BYTES))
+
+    @property
+    def end(self) -> int:
+        return self.first + self.count
+
+    def holds(self, chunk: int) -> bool:
+        return self.first <= chunk < self.end
+
+
+class SeekableReader(PayloadReader):
+    """Decrypts any part of a payload from a source that it alone uses.
+
+    The final chunk is authenticated before the constructor returns, and with it the length: a payload that
+    was cut, or to which something was appended, releases nothing at all. Other chunks are authenticated when
+    they are read. Bytes read in order are decrypted ahead by threads; a jump decrypts one chunk (64 KiB).
+
+    Args:
+        source: holds the sealed chunks; its errors pass where they are ours.
+        key: the payload key (32 bytes).
+        start: offset in ``source`` of the first chunk.
+        threads: how many decrypt at a time; by default one for each processor, four at most.
+
+    Raises:
+        ArchiveDamagedError: the payload does not end in an authentic final chunk.
+        ArchiveUnreadableError: the source failed.
+    """
+
+    def __init__(self, source: SeekableSource, key: bytes, *, start: int, threads: int | None = None) -> None:
+        threads = threads or min(_MAX_THREADS, len(os.sched_getaffinity(0)))
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="age-payload")
+        self._depth = 2 * threads
+        self._ahead: deque[tuple[_Span, Future[None]]] = deque()
+        self._spare: list[_Span] = []
+        self._ramp = 1
+        self._source = source
+        self._source_lock = threading.Lock()
+        self._aead = ChaCha20Poly1305(key)
+        self._start = start
+        self._sealed_size = max(_size_of(source) - start, 0)
+        self._size = plaintext_size(self._sealed_size)
+        self._chunks = max(1, -(-self._sealed_size // SEALED_BYTES))
+        self._position = 0
+        self._current = self._fetch_one(self._chunks - 1)
+        if not self._current.intact:
+            self.close()
+            raise damaged()
+
+    @property
+    def size(self) -> int:
+        """How many bytes the payload holds; authenticated."""
+        return self._size
+
+    def seekable(self) -> bool:
+        """Say that every position can be read."""
+        return True
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Move to a position, beyond the end too, and return it; nothing is read.
+
+        Raises:
+            ValueError: the position would be negative, or ``whence`` is none of 0, 1, 2.
+        """
+        if self.closed:
+            raise ValueError("I/O operation on closed file")
+        bases = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}
+        if whence not in bases or bases[whence] + offset < 0:
+            raise ValueError(f"cannot seek to {offset} (whence {whence})")
+        self._position = bases[whence] + offset
+        return self._position
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return ``size`` bytes, fewer only as `readinto` has it; all that is left for a negative size.
+
+        Raises:
+            ArchiveDamagedError: as `readinto`.
+            ArchiveUnreadableError: as `readinto`.
+        """
+        if size is None or size < 0:
+            return self.readall()
+        return super().read(min(size, max(self._size - self._position, 0))) or b""
+
+    def close(self) -> None:
+        """Stop the threads; the source stays open."""
+        if not self.closed:
+            self._discard_ahead()
+            self._pool.shutdown()
+        super().close()
+
+    def _advance(self, count: int) -> None:
+        self._position += count
+
+    def _verified(self) -> memoryview:
+        if self._position >= self._size:
+            return memoryview(b"")
+        chunk = self._position // CHUNK_BYTES
+        if not self._current.holds(chunk):
+            self._move_to(chunk)
+        at = self._position - self._current.first * CHUNK_BYTES
+        if at >= self._current.verified:
+            raise damaged()
+        return memoryview(self._current.plain)[at : self._current.verified]
+
+    def _move_to(self, chunk: int) -> None:
+        """Make the span that holds ``chunk`` the current one."""
+        in_order = chunk == self._current.end or (
+            self._ahead and self._current.end < chunk < self._ahead[-1][0].end
+        )
+        if not in_order:
+            self._discard_ahead()
+            self._ramp = 1
+            span = self._fetch_one(chunk)
+            self._spare.append(self._current)
+            self._current = span
+            return
+        self._spare.append(self._current)
+        self._top_up()
+        while True:
+            span, fetched = self._ahead.popleft()
+            try:
+                fetched.result()
+            except BaseException:
+                # The position did not move: the next read asks the source again, from here.
+                self._spare.append(span)
+                self._discard_ahead()
+                self._current = _Span()
+                raise
+            if span.holds(chunk):
+                self._current = span
+                return
+            self._spare.append(span)
+
+    def _top_up(self) -> None:
+        """Keep the threads busy with the chunks that come next."""
+        first = self._ahead[-1][0].end if self._ahead else self._current.end
+        while first < self._chunks and len(self._ahead) < self._depth:
+            span = self._take_spare()
+            self._ramp = min(2 * self._ramp, _SPAN_CHUNKS)
+            span.first, span.count = first, min(self._ramp, self._chunks - first)
+            self._ahead.append((span, self._pool.submit(self._fetch, span)))
+            first = span.end
+
+    def _discard_ahead(self) -> None:
+        for _, fetched in self._ahead:
+            fetched.cancel()
+        while self._ahead:
+            span, fetched = self._ahead.popleft()
+            if not fetched.cancelled():
+                fetched.exception()  # waits: the thread still writes into the span's buffers
+            self._spare.append(span)
+
+    def _take_spare(self) -> _Span:
+        return self._spare.pop() if self._spare else _Span()
+
+    def _fetch_one(self, chunk: int) -> _Span:
+        span = self._take_spare()
+        span.first, span.count = chunk, 1
+        self._fetch(span)
+        return span
+
+    def _fetch(self, span: _Span) -> None:
+        """Read and decrypt a span as far as it is authentic; runs in any thread."""
+        span.verified, span.intact = 0, False
+        offset = span.first * SEALED_BYTES
+        size = min(span.count * SEALED_BYTES, self._sealed_size - offset)
+        sealed, plain = memoryview(span.sealed)[:size], memoryview(span.plain)
+        with self._source_lock:
+            _read_at(self._source, self._start + offset, sealed)
+        for index in range(span.first, span.end):
+            at = (index - span.first) * SEALED_BYTES
+            opened = open_chunk(
+                self._aead,
+                index,
+                sealed[at : at + SEALED_BYTES],
+                plain[span.verified : span.verified + CHUNK_BYTES],
+                final=index == self._chunks - 1,
+            )
+            if opened is None:
+                return
+            span.verified += opened
+        span.intact = True
+
+
+def _size_of(source: SeekableSource) -> int:
+    try:
+        return source.seek(0, io.SEEK_END)
+    except OSError as error:
+        raise unreadable(error) from error
+
+
+def _read_at(source: SeekableSource, offset: int, target: memoryview) -> None:
+    """Fill ``target`` from ``offset``.
+
+    Raises:
+        ArchiveUnreadableError: the source failed, or is shorter than it was.
+    """
+    readinto = getattr(source, "readinto", None)
+    filled = 0
+    try:
+        source.seek(offset)
+        while filled < len(target):
+            if readinto is not None:
+                count = readinto(target[filled:])
+            else:
+                part = read_some(source, len(target) - filled)
+                count = len(part)
+                target[filled : filled + count] = part
+            if not count:
+                raise ArchiveUnreadableError("the archive became shorter while it was read")
+            filled += count
+    except OSError as error:
+        raise unreadable(error) from error

@@ -1,0 +1,1 @@
+"""Published test vectors, unchanged, each with its origin and licence beside it."""
