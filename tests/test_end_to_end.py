@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import signal
 import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from base64 import b64encode
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,13 +30,24 @@ KEY_ID = "release-1.0.0"
 _START_TIMEOUT_S = 20
 
 
+@dataclass(frozen=True)
+class Token:
+    """An issued token."""
+
+    id: str
+    path: Path
+
+    @property
+    def text(self) -> str:
+        return self.path.read_text().strip()
+
+
 @dataclass
 class KeyService:
-    """A key service in a process of its own, with one key and one token made by the program."""
+    """A key service in a process of its own, with one key made by the program."""
 
     cli: CommandLine
     folder: Path
-    token_id: str = ""
     url: str = ""
 
     @property
@@ -45,16 +59,8 @@ class KeyService:
         return self.folder / "fragment"
 
     @property
-    def token_file(self) -> Path:
-        return self.folder / "token"
-
-    @property
     def log(self) -> Path:
         return self.folder / "log"
-
-    @property
-    def token(self) -> str:
-        return self.token_file.read_text().strip()
 
     def run(self, *arguments: object) -> Ran:
         ran = self.cli.run(*arguments, "--state", self.folder / "state")
@@ -64,8 +70,6 @@ class KeyService:
     def set_up(self) -> None:
         self.run("keyservice", "init")
         self.run("key", "create", KEY_ID, "--out", self.fragment_file)
-        issued = self.run("token", "issue", "--key", KEY_ID, "--out", self.token_file, "--json")
-        self.token_id = issued.document["token_id"]
         authority = make_authority()
         leaf = make_leaf(authority)
         authority.write_certificate(self.ca_file)
@@ -90,8 +94,12 @@ class KeyService:
             process.send_signal(signal.SIGTERM)
             assert process.wait(20) == 0
 
-    def revoke(self) -> None:
-        self.run("token", "revoke", self.token_id)
+    def issue(self, path: Path) -> Token:
+        issued = self.run("token", "issue", "--key", KEY_ID, "--out", path, "--json")
+        return Token(issued.document["token_id"], path)
+
+    def revoke(self, token: Token) -> None:
+        self.run("token", "revoke", token.id)
 
     def requests(self) -> int:
         """Return how many requests for the fragment the log tells of."""
@@ -115,28 +123,37 @@ class Release:
     ids: dict[str, str]
 
 
-@pytest.fixture
-def service(cli: CommandLine, tmp_path: Path) -> Iterator[KeyService]:
-    folder = tmp_path / "service"
-    folder.mkdir()
-    service = KeyService(cli, folder)
+@pytest.fixture(scope="module")
+def vendor(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
+    """The program at the vendor's."""
+    return CommandLine(tmp_path_factory.mktemp("vendor"))
+
+
+@pytest.fixture(scope="module")
+def service(vendor: CommandLine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeyService]:
+    service = KeyService(vendor, tmp_path_factory.mktemp("service"))
     service.set_up()
     with service.running():
         yield service
 
 
 @pytest.fixture
+def token(service: KeyService, tmp_path: Path) -> Token:
+    return service.issue(tmp_path / "token")
+
+
+@pytest.fixture(scope="module")
 def release(
-    cli: CommandLine,
+    vendor: CommandLine,
     service: KeyService,
     vendor_engine: PrivateDockerd,
     release_images: dict[str, str],
-    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Release:
     """All seven images, sealed on the vendor's engine with the fragment of the key service."""
-    archive = tmp_path / "release-1.0.0.cbc"
-    vendor = cli.with_environment(DOCKER_HOST=vendor_engine.host)
-    ran = vendor.run("seal", "--version", "1.0.0", "--fragment-file", service.fragment_file, "-o", archive)
+    archive = tmp_path_factory.mktemp("sealed") / "release-1.0.0.cbc"
+    here = vendor.with_environment(DOCKER_HOST=vendor_engine.host)
+    ran = here.run("seal", "--version", "1.0.0", "--fragment-file", service.fragment_file, "-o", archive)
     assert ran.status == 0, ran
     pins = [part for line in ran.stdout.splitlines() for part in line.split(" ")]
     assert len(pins) == 2 * len(API_SERVICES)
@@ -148,19 +165,25 @@ def device(cli: CommandLine, fresh_device: PrivateDockerd) -> CommandLine:
     return cli.with_environment(DOCKER_HOST=fresh_device.host)
 
 
-def unlock_arguments(release: Release, service: KeyService, *more: object) -> list[object]:
-    where = ["--key-service", service.url, "--token-file", service.token_file, "--ca-file", service.ca_file]
+def unlock_arguments(release: Release, service: KeyService, token: Token, *more: object) -> list[object]:
+    where = ["--key-service", service.url, "--token-file", token.path, "--ca-file", service.ca_file]
     return ["unlock", release.archive, "--version", "1.0.0", *release.pins, *where, *more]
+
+
+def all_images(engine: PrivateDockerd) -> list[str]:
+    return sorted(image["Id"] for image in engine.ask("GET", "/images/json?all=1"))
 
 
 def test_a_device_unlocks_runs_and_checks_the_release(
     device: CommandLine,
     service: KeyService,
+    token: Token,
     release: Release,
     fresh_device: PrivateDockerd,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    first = device.run(*unlock_arguments(release, service, "--json"))
+    before_first = service.requests()
+    first = device.run(*unlock_arguments(release, service, token, "--json"))
     assert first.status == 0, first
     assert sorted(first.document["loaded"]) == sorted(release.ids)
     assert fresh_device.image_ids() == release.ids
@@ -174,39 +197,45 @@ def test_a_device_unlocks_runs_and_checks_the_release(
     assert binary_split.check_images_loaded("9.9.9") is False
 
     asked = service.requests()
-    assert asked == 1
-    service.revoke()
-    before = fresh_device.ask("GET", "/images/json?all=1")
-    second = device.run(*unlock_arguments(release, service, "--json"))
+    assert asked == before_first + 1
+    service.revoke(token)
+    before = all_images(fresh_device)
+    second = device.run(*unlock_arguments(release, service, token, "--json"))
     assert (second.status, second.document["state"], second.document["loaded"]) == (0, "ready", [])
-    assert fresh_device.ask("GET", "/images/json?all=1") == before
+    assert all_images(fresh_device) == before
     assert service.requests() == asked, "the key service was asked although all images were there"
 
 
 def test_a_revoked_token_is_28_and_an_absent_service_22(
-    device: CommandLine, service: KeyService, release: Release, fresh_device: PrivateDockerd
+    device: CommandLine, service: KeyService, token: Token, release: Release, fresh_device: PrivateDockerd
 ) -> None:
-    service.revoke()
-    device.run(*unlock_arguments(release, service)).assert_failed(28, "revoked")
-    arguments = unlock_arguments(release, service, "--key-service", "https://127.0.0.1:1")
+    service.revoke(token)
+    device.run(*unlock_arguments(release, service, token)).assert_failed(28, "revoked")
+    arguments = unlock_arguments(release, service, token, "--key-service", "https://127.0.0.1:1")
     device.run(*arguments).assert_failed(22)
-    assert fresh_device.ask("GET", "/images/json?all=1") == []
+    assert all_images(fresh_device) == []
 
 
 def test_another_authority_is_24_and_an_unknown_token_27(
-    device: CommandLine, service: KeyService, release: Release, tmp_path: Path, fresh_device: PrivateDockerd
+    device: CommandLine,
+    service: KeyService,
+    token: Token,
+    release: Release,
+    tmp_path: Path,
+    fresh_device: PrivateDockerd,
 ) -> None:
     other = make_authority("Other CA").write_certificate(tmp_path / "other.pem")
-    device.run(*unlock_arguments(release, service, "--ca-file", other)).assert_failed(24)
+    device.run(*unlock_arguments(release, service, token, "--ca-file", other)).assert_failed(24)
     unknown = tmp_path / "unknown"
-    unknown.write_text(service.token[:-4] + "AAAA")
-    device.run(*unlock_arguments(release, service, "--token-file", unknown)).assert_failed(27)
-    assert fresh_device.ask("GET", "/images/json?all=1") == []
+    unknown.write_text(token.text[:-4] + "AAAA")
+    device.run(*unlock_arguments(release, service, token, "--token-file", unknown)).assert_failed(27)
+    assert all_images(fresh_device) == []
 
 
 def test_the_facade_does_the_original_job_with_the_same_service(
     cli: CommandLine,
     service: KeyService,
+    token: Token,
     release: Release,
     fresh_device: PrivateDockerd,
     monkeypatch: pytest.MonkeyPatch,
@@ -214,7 +243,7 @@ def test_the_facade_does_the_original_job_with_the_same_service(
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", fresh_device.host)
     monkeypatch.setenv("BINARY_SPLIT_CA_FILE", str(service.ca_file))
-    fragment = binary_split.download_key_fragment(service.url, service.token)
+    fragment = binary_split.download_key_fragment(service.url, token.text)
     assert fragment == service.fragment_file.read_bytes()
     tar = tmp_path / "release.tar"
     binary_split.decrypt_archive(str(release.archive), fragment, str(tar))
@@ -226,11 +255,12 @@ def test_the_facade_does_the_original_job_with_the_same_service(
 def test_token_and_fragment_are_seen_nowhere(
     device: CommandLine,
     service: KeyService,
+    token: Token,
     release: Release,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with_token = device.with_environment(BINARY_SPLIT_TOKEN=service.token)
+    with_token = device.with_environment(BINARY_SPLIT_TOKEN=token.text)
     arguments = [
         "unlock",
         release.archive,
@@ -242,6 +272,7 @@ def test_token_and_fragment_are_seen_nowhere(
         "--json",
     ]
     where = ["--key-service", service.url, "--ca-file", service.ca_file]
+    asked = service.requests()
     process = with_token.start(*arguments, *where)
     watch = Watch(process.pid)
     threading.Thread(target=_look_until_it_ends, args=(watch, process)).start()
@@ -251,28 +282,28 @@ def test_token_and_fragment_are_seen_nowhere(
 
     with caplog.at_level(logging.DEBUG):
         monkeypatch.setenv("BINARY_SPLIT_CA_FILE", str(service.ca_file))
-        binary_split.download_key_fragment(service.url, service.token)
+        binary_split.download_key_fragment(service.url, token.text)
     assert caplog.records, "the log was not watched"
 
-    assert service.requests() == 2
+    assert service.requests() == asked + 2
     seen = [stdout, stderr, *watch.arguments, *watch.environments, service.log.read_bytes()]
-    assert_no_secret(service, b"\n".join([*seen, caplog.text.encode()]))
+    assert_no_secret(service, token, b"\n".join([*seen, caplog.text.encode()]))
 
 
 def test_token_and_fragment_are_seen_nowhere_when_all_fails(
-    device: CommandLine, service: KeyService, release: Release
+    device: CommandLine, service: KeyService, token: Token, release: Release, tmp_path: Path
 ) -> None:
-    service.revoke()
-    refused = device.run(*unlock_arguments(release, service, "--progress", "json"))
+    service.revoke(token)
+    refused = device.run(*unlock_arguments(release, service, token, "--progress", "json"))
     assert refused.status == 28
     assert refused.events[-1]["code"] == "fragment-forbidden"
-    release.archive.write_bytes(release.archive.read_bytes()[:-16])
-    damaged = device.run(
-        *unlock_arguments(release, service, "--fragment-file", service.fragment_file, "--progress", "json")
-    )
+    cut = Release(tmp_path / "cut.cbc", release.pins, release.ids)
+    cut.archive.write_bytes(release.archive.read_bytes()[:-16])
+    by_hand = ["--fragment-file", service.fragment_file, "--progress", "json"]
+    damaged = device.run(*unlock_arguments(cut, service, token, *by_hand))
     assert damaged.status == 12
     seen = [refused.stdout, refused.stderr, damaged.stdout, damaged.stderr, json.dumps(damaged.events)]
-    assert_no_secret(service, "\n".join(seen).encode() + service.log.read_bytes())
+    assert_no_secret(service, token, "\n".join(seen).encode() + service.log.read_bytes())
 
 
 def _look_until_it_ends(watch: Watch, process: subprocess.Popen[bytes]) -> None:
@@ -281,18 +312,31 @@ def _look_until_it_ends(watch: Watch, process: subprocess.Popen[bytes]) -> None:
         time.sleep(0.005)
 
 
-def assert_no_secret(service: KeyService, seen: bytes) -> None:
-    import base64
-
-    fragment, token = service.fragment_file.read_bytes(), service.token.encode()
-    shapes = [
-        fragment,
-        fragment.hex().encode(),
-        base64.b64encode(fragment)[:40],
-        repr(fragment)[2:-1].encode(),
-    ]
+def assert_no_secret(service: KeyService, token: Token, seen: bytes) -> None:
+    fragment, text = service.fragment_file.read_bytes(), token.text.encode()
+    shapes = [fragment, fragment.hex().encode(), b64encode(fragment)[:40], repr(fragment)[2:-1].encode()]
+    shapes += [text, text[-16:], text.partition(b"_")[2][:16]]
     for shape in shapes:
         assert shape not in seen
-    assert token not in seen
-    assert token[-16:] not in seen
-    assert token.partition(b"_")[2][:16] not in seen
+
+
+def test_the_docker_program_is_not_given_the_token(
+    cli: CommandLine, release: Release, fresh_device: PrivateDockerd, program: Callable[[str], Path]
+) -> None:
+    """A `docker` that writes down how it was called stands before the real one."""
+    notes = cli.home / "notes"
+    shim = cli.home / "bin" / "docker"
+    shim.parent.mkdir()
+    shim.write_text(f'#!/bin/sh\nenv >>{notes}\necho "$0 $@" >>{notes}\nexec {program("docker")} "$@"\n')
+    shim.chmod(0o755)
+    secret = "bst_a-token-that-must-not-be-inherited"
+    here = cli.with_environment(
+        DOCKER_HOST=fresh_device.host, BINARY_SPLIT_TOKEN=secret, PATH=f"{shim.parent}:{os.environ['PATH']}"
+    )
+    code = "import binary_split; print(binary_split.check_images_loaded('1.0.0'))"
+    ran = subprocess.run(
+        [sys.executable, "-c", code], env=here.whole_environment(), capture_output=True, text=True, check=True
+    )
+    assert ran.stdout == "False\n"
+    assert "image inspect azaion/annotations:1.0.0" in notes.read_text()
+    assert secret not in notes.read_text()
