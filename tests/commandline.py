@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 _PROGRAM = "import sys; sys.argv[0] = 'binary-split'; from binary_split.cli.main import main; main()"
 _FOREIGN = ("BINARY_SPLIT_", "DOCKER_", "PYTEST_", "PYTHON", "FORCE_COLOR", "NO_COLOR")
@@ -81,9 +81,15 @@ class CommandLine:
 
     def start(self, *arguments: object, **options: Any) -> subprocess.Popen[bytes]:
         """Start the program and let it run."""
-        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        keywords: dict[str, Any] = {"env": self.whole_environment(), "cwd": self.home, **pipes, **options}
-        return cast("subprocess.Popen[bytes]", subprocess.Popen(self.command(*arguments), **keywords))
+        pipes: dict[str, Any] = {
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+        }
+        process: subprocess.Popen[bytes] = subprocess.Popen(
+            self.command(*arguments), env=self.whole_environment(), cwd=self.home, **(pipes | options)
+        )
+        return process
 
     def command(self, *arguments: object) -> list[str]:
         return [sys.executable, "-c", _PROGRAM, *map(str, arguments)]

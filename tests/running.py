@@ -29,7 +29,8 @@ def python(code: str, *arguments: str | Path) -> list[str]:
 
 def run_python(code: str, *arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[bytes]:
     """Run some code to its end."""
-    options = {"capture_output": True, "timeout": 120, "env": child_environment(), **options}
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    options = {**streams, "timeout": 120, "env": child_environment(), **options}
     done: subprocess.CompletedProcess[bytes] = subprocess.run(
         python(code, *arguments), check=False, **options
     )

@@ -13,7 +13,7 @@ from binary_split.archive.cbc import CbcReader, iter_plaintext
 from binary_split.cli.options import FILE, format_size, read_fragment
 from binary_split.cli.output import say, warn
 from binary_split.cli.progress import Mode, progress_option, show_progress
-from binary_split.errors import ConfigError
+from binary_split.errors import ArchiveUnreadableError, ConfigError
 from binary_split.files import write_atomically
 from binary_split.model import Fragment, Progress
 from binary_split.transports.file import FileSource
@@ -39,11 +39,10 @@ def decrypt(archive: Path, fragment_file: Path, output: Path, progress: Mode) ->
     is_stdout = str(output) == "-"
     if is_stdout and progress == "json":
         raise ConfigError("stdout cannot take both the tar and JSON", hint="Write the tar to a file.")
-    fragment = read_fragment(fragment_file)
     done = 0
     with (
-        _open_plaintext(archive, fragment) as (chunks, total),
         show_progress(progress) as report,
+        _open_plaintext(archive, read_fragment(fragment_file)) as (chunks, total),
         nullcontext(sys.stdout.buffer) if is_stdout else write_atomically(output) as sink,
     ):
         for chunk in chunks:
@@ -58,8 +57,15 @@ def decrypt(archive: Path, fragment_file: Path, output: Path, progress: Mode) ->
 def _open_plaintext(archive: Path, fragment: Fragment) -> Iterator[tuple[Iterator[memoryview], int | None]]:
     """Give an archive's plaintext, and its length in bytes where that can be known."""
     if str(archive) == "-":
-        yield iter_plaintext(sys.stdin.buffer, fragment), None
+        yield _read_stdin(iter_plaintext(sys.stdin.buffer, fragment)), None
         return
     with FileSource(archive) as source:
         reader = CbcReader(source, fragment)
         yield reader.chunks(), reader.size
+
+
+def _read_stdin(chunks: Iterator[memoryview]) -> Iterator[memoryview]:
+    try:
+        yield from chunks
+    except OSError as error:
+        raise ArchiveUnreadableError(f"cannot read the archive from stdin: {error.strerror}") from error

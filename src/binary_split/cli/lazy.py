@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
 import click
+
+BROKEN_PIPE = 141
+"""What a shell reports of a program that SIGPIPE ended; ours ends by itself, so that it can tidy up."""
 
 
 class LazyGroup(click.Group):
@@ -15,6 +21,16 @@ class LazyGroup(click.Group):
     def __init__(self, *args: Any, lazy: Mapping[str, tuple[str, str, str]], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._lazy = lazy
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Parse the options, which may write the help."""
+        with _reader_may_leave():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        with _reader_may_leave():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order in which they were declared."""
@@ -33,3 +49,15 @@ class LazyGroup(click.Group):
         rows = [(name, self._lazy[name][2]) for name in self.list_commands(ctx)]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
+
+
+@contextmanager
+def _reader_may_leave() -> Iterator[None]:
+    """Exit quietly where nobody reads our stdout any more; click would make it exit code 1."""
+    try:
+        yield
+    except BrokenPipeError:
+        silent = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(silent, sys.stdout.fileno())  # what is buffered still is written when Python ends
+        os.close(silent)
+        raise click.exceptions.Exit(BROKEN_PIPE) from None

@@ -13,7 +13,6 @@ from binary_split.version import __version__
 
 _OPTIONAL = {"alembic", "fastapi", "sqlalchemy", "starlette", "uvicorn"}
 _INTERRUPTED = 130
-_BROKEN_PIPE = 141
 
 _COMMANDS = {
     "seal": ("binary_split.cli.seal", "seal", "Seal a release's images into one archive."),
@@ -58,8 +57,6 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         status = _INTERRUPTED
-    except BrokenPipeError:
-        status = _BROKEN_PIPE
     sys.exit(status if isinstance(status, int) else 0)
 
 

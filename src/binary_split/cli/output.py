@@ -17,8 +17,8 @@ def emit(text: str) -> None:
 
 
 def emit_json(document: Mapping[str, Any] | list[Any]) -> None:
-    """Write one JSON document to stdout, as one line."""
-    click.echo(json.dumps(document, ensure_ascii=False))
+    """Write one JSON document to stdout, as one line, in ASCII: a file's name may hold what no text does."""
+    click.echo(json.dumps(document))
 
 
 def say(text: str) -> None:

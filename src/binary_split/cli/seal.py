@@ -65,11 +65,12 @@ def seal(
     if is_stdout and as_json:
         raise ConfigError("stdout cannot take both the archive and JSON", hint="Write the archive to a file.")
     release = Release(version, parse_images(images, version))
-    fragment = read_fragment(fragment_file)
-    export, total = _open_origin(origin)
     sink = nullcontext(sys.stdout.buffer) if is_stdout else write_atomically(output)
-    with show_progress(progress) as report, sink as file:
-        sealed = seal_cbc(release, export, fragment, file, report=report, total=total)
+    with show_progress(progress) as report:
+        fragment = read_fragment(fragment_file)
+        export, total = _open_origin(origin)
+        with sink as file:
+            sealed = seal_cbc(release, export, fragment, file, report=report, total=total)
     if as_json:
         emit_json(_describe(sealed, release, archive_format, output))
         return

@@ -84,9 +84,8 @@ def unlock(
         source = _KeyService(
             settings, key_service, token_file, key_id, ca_file, insecure_http or settings.insecure_http
         )
-    target = open_engine(engine or settings.engine)
     with show_progress(progress) as report:
-        result = run_unlock(order, target, source, report=report)
+        result = run_unlock(order, open_engine(engine or settings.engine), source, report=report)
     if as_json:
         emit_json(_describe(result, version))
     else:
