@@ -27,7 +27,7 @@ from binary_split import (
     docker_load,
     download_key_fragment,
 )
-from binary_split.archive.cbc import BLOCK, CbcReader, CbcWriter
+from binary_split.archive.cbc import BLOCK, CbcReader
 from binary_split.config import GIB, LIMITS, MIB
 from binary_split.errors import (
     ArchiveDamagedError,
@@ -44,6 +44,7 @@ from binary_split.errors import (
 from binary_split.model import Fragment
 from binary_split.transports.file import FileSource
 from tests.running import run_python, started
+from tests.sealed import seal_same
 
 FRAGMENT = b"the fragment of a test"
 PLAINTEXT = b"an image tar, or so\n" * 1000
@@ -58,10 +59,7 @@ decrypt_archive(sys.argv[1], b"the fragment of a test", sys.argv[2])
 @pytest.fixture
 def archive(tmp_path: Path) -> Path:
     path = tmp_path / "release.cbc"
-    with path.open("wb") as file:
-        writer = CbcWriter(file, Fragment(FRAGMENT))
-        writer.write(PLAINTEXT)
-        writer.finish()
+    path.write_bytes(seal_same(PLAINTEXT, FRAGMENT))
     return path
 
 
@@ -606,6 +604,7 @@ def test_an_engine_that_is_not_there_is_unreachable(
         check_images_loaded("1.0.0")
 
 
+@pytest.mark.slow
 def test_an_engine_that_never_answers_is_a_timeout(real_docker: pytest.MonkeyPatch, a_tar: str) -> None:
     limits = replace(LIMITS, engine_ask_timeout_s=0.5)
     real_docker.setattr("binary_split.engines.docker_program.LIMITS", limits)
@@ -620,12 +619,13 @@ def test_an_engine_that_never_answers_is_a_timeout(real_docker: pytest.MonkeyPat
             assert time.monotonic() - began < 5
 
 
+@pytest.mark.slow
 def test_a_load_may_take_longer_than_the_engines_answer(
     fake_docker: FakeDocker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    limits = replace(LIMITS, engine_ask_timeout_s=0.1)
+    limits = replace(LIMITS, engine_ask_timeout_s=1)  # is long enough for a busy machine to say a word
     monkeypatch.setattr("binary_split.engines.docker_program.LIMITS", limits)
-    fake_docker.does("[ $1 = version ] || sleep 0.5")
+    fake_docker.does("[ $1 = version ] || sleep 1.2")
     docker_load("x.tar")
     assert ["version", "--format", "{{.Server.Version}}"] in fake_docker.calls
 
@@ -654,10 +654,7 @@ def test_a_sealed_release_is_decrypted_loaded_and_found(
     device: PrivateDockerd, release_tar: Path, tmp_path: Path
 ) -> None:
     sealed, plain = tmp_path / "release.cbc", tmp_path / "release.tar"
-    with sealed.open("wb") as file:
-        writer = CbcWriter(file, Fragment(FRAGMENT))
-        writer.write(release_tar.read_bytes())
-        writer.finish()
+    sealed.write_bytes(seal_same(release_tar.read_bytes(), FRAGMENT))
     decrypt_archive(str(sealed), FRAGMENT, str(plain))
     docker_load(str(plain))
     assert check_images_loaded("1.0.0") is True

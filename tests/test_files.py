@@ -200,12 +200,20 @@ def test_a_secret_never_replaces_a_file(folder: Path) -> None:
     assert names(folder) == ["fragment", "link"]
 
 
-def test_a_secret_does_not_replace_a_file_that_came_meanwhile(folder: Path) -> None:
+def test_the_name_of_a_secret_is_taken_before_it_is_written(folder: Path) -> None:
     path = folder / "fragment"
-    with pytest.raises(OutputError, match="File exists"), write_atomically(path, overwrite=False):
-        path.write_bytes(b"came first")
-    assert path.read_bytes() == b"came first"
+    with write_atomically(path, overwrite=False) as file:
+        with pytest.raises(FileExistsError):
+            path.open("xb").close()
+        file.write(b"secret")
+    assert path.read_bytes() == b"secret"
     assert names(folder) == ["fragment"]
+
+
+def test_a_name_that_was_taken_for_a_secret_is_given_back_on_failure(folder: Path) -> None:
+    with pytest.raises(KeyError), write_atomically(folder / "fragment", overwrite=False):
+        raise KeyError
+    assert names(folder) == []
 
 
 # read_secret

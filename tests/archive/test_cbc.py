@@ -23,6 +23,7 @@ from binary_split.config import LIMITS
 from binary_split.errors import ArchiveDamagedError, ArchiveUnreadableError, BinarySplitError
 from binary_split.model import Fragment
 from binary_split.transports.file import FileSource
+from tests.sealed import seal_same
 
 FRAGMENT = Fragment(b"\x00a fragment\r\n\xff")
 WRONG = Fragment(b"\x00a fragment\n\xff")
@@ -295,7 +296,7 @@ def test_a_cut_at_a_block_is_refused_or_leaves_a_possible_padding(read: Open) ->
 
 @pytest.mark.usefixtures("small_chunks")
 def test_wrong_fragment_and_damage_are_told_in_the_same_words() -> None:
-    archive = seal(bytes(4 * CHUNK))
+    archive = seal_same(bytes(4 * CHUNK), FRAGMENT.reveal())
     damaged = bytearray(archive)
     damaged[-BLOCK - 1] ^= 0x80
     messages = set()
@@ -312,7 +313,7 @@ def test_wrong_fragment_and_damage_are_told_in_the_same_words() -> None:
 
 
 def test_a_wrong_fragment_is_noticed_before_a_byte_is_released() -> None:
-    archive = seal(bytes(3 * LIMITS.chunk_bytes))
+    archive = seal_same(bytes(3 * LIMITS.chunk_bytes), FRAGMENT.reveal())
     source = io.BytesIO(archive)
     with pytest.raises(ArchiveDamagedError):
         CbcReader(source, WRONG)
@@ -321,7 +322,7 @@ def test_a_wrong_fragment_is_noticed_before_a_byte_is_released() -> None:
 
 @pytest.mark.usefixtures("small_chunks")
 def test_about_one_wrong_fragment_in_250_leaves_a_possible_padding_and_garbage() -> None:
-    archive = seal(plaintext := b"a tar" * 20)
+    archive = seal_same(plaintext := b"a tar" * 20, FRAGMENT.reveal())
     found = [outcome(read_seekable, archive, Fragment(number.to_bytes(2))) for number in range(2000)]
     survivors = [each for each in found if isinstance(each, bytes)]
     assert {str(each) for each in found if not isinstance(each, bytes)} == {WORDS}
