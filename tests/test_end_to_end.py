@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives import serialization
 
 import binary_split
 from bed.certs import make_authority, make_leaf
@@ -74,12 +73,7 @@ class KeyService:
         leaf = make_leaf(authority)
         authority.write_certificate(self.ca_file)
         leaf.write_certificate(self.folder / "cert.pem")
-        key = leaf.key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        (self.folder / "key.pem").write_bytes(key)
+        (self.folder / "key.pem").write_bytes(leaf.key_pem)
 
     @contextmanager
     def running(self) -> Iterator[KeyService]:
