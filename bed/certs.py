@@ -29,6 +29,15 @@ class Identity:
         """The certificate, without the key."""
         return self.certificate.public_bytes(serialization.Encoding.PEM)
 
+    @property
+    def key_pem(self) -> bytes:
+        """The private key, PKCS#8 without a passphrase."""
+        return self.key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+
     def write_certificate(self, path: Path) -> Path:
         """Write the certificate alone, for whoever is to trust it."""
         path.write_bytes(self.certificate_pem)
@@ -37,12 +46,7 @@ class Identity:
     def server_context(self, folder: Path) -> ssl.SSLContext:
         """Return a server's TLS context; the key passes through a file in ``folder``, as ssl wants it."""
         path = folder / f"{self.certificate.serial_number:x}.pem"
-        key = self.key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        path.write_bytes(self.certificate_pem + key)
+        path.write_bytes(self.certificate_pem + self.key_pem)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(path)
         return context

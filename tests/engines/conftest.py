@@ -11,7 +11,6 @@ import pytest
 from bed.dockerd import PrivateDockerd
 from binary_split.engines import Engine, open_engine
 from binary_split.engines.oci_folder import OciFolder
-from binary_split.model import ImageRef
 from tests.archives import Sealed, make_sealed
 from tests.engines.scripted import ScriptedEngine, Scripts
 
@@ -32,10 +31,16 @@ def changed_release(tmp_path_factory: pytest.TempPathFactory) -> Sealed:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of engine: an empty instance, another one, and what the first holds."""
+    """A kind of engine: an empty instance, another one, and what the first holds.
+
+    Attributes:
+        images: what it keeps: every image, or for a folder every file.
+        leftovers: the same and what it has spooled.
+    """
 
     engine: Engine
     other: Engine
+    images: Callable[[], list[str]]
     leftovers: Callable[[], list[str]]
 
 
@@ -58,7 +63,7 @@ def docker_kind(
     other = open_engine("docker")
     monkeypatch.setenv("DOCKER_HOST", fresh_device.host)
     before = set(vendor_engine.image_ids())
-    yield Kind(open_engine(None), other, lambda: _leftovers(fresh_device))
+    yield Kind(open_engine(None), other, lambda: _images(fresh_device), lambda: _leftovers(fresh_device))
     for ref in set(vendor_engine.image_ids()) - before:
         vendor_engine.docker("rmi", "--force", ref)
 
@@ -66,11 +71,11 @@ def docker_kind(
 @pytest.fixture
 def folder_kind(tmp_path: Path) -> Kind:
     folder = tmp_path / "layout"
-    return Kind(
-        open_engine(f"oci:{folder}"),
-        OciFolder(tmp_path / "other"),
-        lambda: [str(path) for path in folder.rglob("*") if path.is_file()],
-    )
+
+    def files() -> list[str]:
+        return sorted(str(path) for path in folder.rglob("*") if path.is_file())
+
+    return Kind(open_engine(f"oci:{folder}"), OciFolder(tmp_path / "other"), files, files)
 
 
 def wait_for_none(left: Callable[[], list[str]], *, timeout_s: float = 10) -> list[str]:
@@ -81,15 +86,13 @@ def wait_for_none(left: Callable[[], list[str]], *, timeout_s: float = 10) -> li
     return left()
 
 
+def _images(engine: PrivateDockerd) -> list[str]:
+    return sorted(image["Id"] for image in engine.ask("GET", "/images/json?all=1"))
+
+
 def _leftovers(engine: PrivateDockerd) -> list[str]:
-    images = [image["Id"] for image in engine.ask("GET", "/images/json?all=1")]
     files = [path for folder in engine.leftovers() for path in folder.rglob("*") if path.is_file()]
-    return [*images, *map(str, files)]
-
-
-@pytest.fixture
-def refs(release: Sealed) -> tuple[ImageRef, ...]:
-    return release.images
+    return [*_images(engine), *map(str, files)]
 
 
 Serve = Callable[[Scripts], ScriptedEngine]

@@ -102,9 +102,9 @@ def test_an_error_of_the_chunks_comes_out_as_it_is_and_leaves_nothing(
 
 def test_loading_twice_changes_nothing(kind: Kind, release: Sealed) -> None:
     kind.engine.load(chunks_of(release.tar))
-    before = kind.leftovers()
+    before = kind.images()
     kind.engine.load(chunks_of(release.tar))
-    assert kind.leftovers() == before
+    assert kind.images() == before
     assert {ref: kind.engine.find_image(ref) for ref in release.images} == read_images(release.tar)
 
 
