@@ -65,7 +65,7 @@ class ImageTar:
         manifest = self.members.get(MANIFEST)
         if manifest is None or manifest.kind is not Kind.FILE or manifest.size > LIMITS.manifest_bytes:
             raise ArchiveFormatError(f"the tar has no usable {MANIFEST}: it is no image archive")
-        self.images: tuple[StoredImage, ...] = parse_images(self._read(MANIFEST), self.members, self._read)
+        self.images: tuple[StoredImage, ...] = parse_images(self.read(MANIFEST), self.members, self.read)
 
     def plain_size(self, name: str) -> int | None:  # noqa: ARG002 - the interface's
         """Return None: no header states it."""
@@ -81,5 +81,6 @@ class ImageTar:
         """Give the content of a file; each chunk is valid until the next one is asked for."""
         return read_chunks(self._source, self.members[name])
 
-    def _read(self, name: str) -> bytes:
+    def read(self, name: str) -> bytes:
+        """Return the content of a small file."""
         return b"".join(bytes(chunk) for chunk in self.chunks(name))
