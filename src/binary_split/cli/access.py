@@ -10,9 +10,8 @@ import click
 
 from binary_split.cli.options import FILE, read_fragment
 from binary_split.cli.output import warn
-from binary_split.config import LIMITS, Settings
-from binary_split.errors import ConfigError, SecretFileError
-from binary_split.files import read_secret
+from binary_split.config import Settings
+from binary_split.errors import ConfigError
 
 if TYPE_CHECKING:
     from binary_split.archive.age import Identity
@@ -49,7 +48,7 @@ identity_option = click.option(
     type=FILE,
     multiple=True,
     metavar="I",
-    help="File of age identities (AGE-SECRET-KEY-1…), as `age -i` takes it; - for stdin.",
+    help="File of identities, as `age -i` takes it: AGE-SECRET-KEY-1…, or ours; - for stdin.",
 )
 
 fragment_files_option = click.option(
@@ -93,15 +92,12 @@ def read_identities(identity_files: tuple[Path, ...], fragment_files: tuple[Path
         ConfigError: nothing was named.
         SecretFileError: a file cannot be read, or holds no identity.
     """
-    from binary_split.archive.age import FragmentIdentity, parse_identities
+    from binary_split.archive.age import FragmentIdentity
+    from binary_split.cli.openers import read_identities as read_identity_file
 
     identities: list[Identity] = [FragmentIdentity(read_fragment(path)) for path in fragment_files]
     for path in identity_files:
-        content = read_secret(path, what="identity", max_bytes=LIMITS.fragment_bytes)
-        try:
-            identities += parse_identities(content.decode())
-        except UnicodeDecodeError:
-            raise SecretFileError(f"the identity file {path} is no text") from None
+        identities += read_identity_file(path)
     if not identities:
         raise ConfigError(
             "nothing is given that could open the archive", hint="Use --fragment-file or --identity."

@@ -9,6 +9,7 @@ import click
 
 from binary_split.archive.detect import ArchiveFormat
 from binary_split.cli.access import load_trust, trust_options
+from binary_split.cli.openers import read_token
 from binary_split.cli.options import (
     FILE,
     choose_images,
@@ -23,10 +24,9 @@ from binary_split.cli.options import (
 )
 from binary_split.cli.output import emit_json, say, warn
 from binary_split.cli.progress import Mode, progress_option, show_progress
-from binary_split.config import LIMITS, Settings, load_settings
+from binary_split.config import Settings, load_settings
 from binary_split.engines import open_engine
 from binary_split.errors import ArchiveUnauthenticatedError, ConfigError
-from binary_split.files import read_secret
 from binary_split.model import Digest, Fragment, ImagePins, ImageRef
 from binary_split.transports.file import FileSource
 from binary_split.unlock.opening import Trust, read_format, read_signed_pins
@@ -184,8 +184,7 @@ class _KeyService:
     def authenticate(self) -> None:
         """Read the token."""
         if self._token_file is not None:
-            content = read_secret(self._token_file, what="token", max_bytes=LIMITS.token_bytes)
-            self._token = content.decode(errors="replace").strip()
+            self._token = read_token(self._token_file)
         elif self._settings.token:
             self._token = self._settings.token
         else:
