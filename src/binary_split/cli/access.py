@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,10 +12,11 @@ import click
 from binary_split.cli.options import FILE, read_fragment
 from binary_split.cli.output import warn
 from binary_split.config import Settings
-from binary_split.errors import ConfigError
+from binary_split.errors import ArchiveUnauthenticatedError, ConfigError
 
 if TYPE_CHECKING:
     from binary_split.archive.age import Identity
+    from binary_split.oci.release_contents import ReleaseContents
     from binary_split.unlock.opening import Trust
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -103,3 +105,37 @@ def read_identities(identity_files: tuple[Path, ...], fragment_files: tuple[Path
             "nothing is given that could open the archive", hint="Use --fragment-file or --identity."
         )
     return identities
+
+
+@contextmanager
+def open_trusted(
+    archive: Path,
+    trust: Trust,
+    identity_files: tuple[Path, ...],
+    fragment_files: tuple[Path, ...],
+    *,
+    hint: str,
+) -> Iterator[ReleaseContents]:
+    """Open an ``age`` archive that is believed.
+
+    Args:
+        archive: the archive.
+        trust: whose signature counts; asked for before any secret is read.
+        identity_files: what may open it.
+        fragment_files: what else may.
+        hint: what to do with a ``cbc`` archive instead.
+
+    Raises:
+        ArchiveUnauthenticatedError: it is a ``cbc`` archive: nothing in it can be verified.
+        ArchiveError: it is not what a believed publisher sealed.
+    """
+    from binary_split.archive.detect import ArchiveFormat
+    from binary_split.transports.file import FileSource
+    from binary_split.unlock.opening import open_release, read_format
+
+    with FileSource(archive) as source:
+        if read_format(source) is not ArchiveFormat.AGE:
+            raise ArchiveUnauthenticatedError("a cbc archive holds nothing that could be verified", hint=hint)
+        trust.verify_possible()
+        with open_release(source, read_identities(identity_files, fragment_files), trust) as contents:
+            yield contents

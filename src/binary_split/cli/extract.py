@@ -7,12 +7,11 @@ from pathlib import Path
 
 import click
 
-from binary_split.archive.detect import ArchiveFormat
 from binary_split.cli.access import (
     fragment_files_option,
     identity_option,
     load_trust,
-    read_identities,
+    open_trusted,
     trust_options,
 )
 from binary_split.cli.options import format_size
@@ -20,12 +19,11 @@ from binary_split.cli.output import say
 from binary_split.cli.progress import Mode, progress_option, show_progress
 from binary_split.config import load_settings
 from binary_split.engines import open_engine
-from binary_split.errors import ArchiveUnauthenticatedError, ConfigError
+from binary_split.errors import ConfigError
 from binary_split.files import write_atomically
 from binary_split.model import Progress, ProgressSink
 from binary_split.oci.layout import LayoutTar
-from binary_split.transports.file import FileSource
-from binary_split.unlock.opening import open_release, pin_release, read_format
+from binary_split.unlock.opening import pin_release
 from binary_split.unlock.plan import build_tar, plan_images
 
 
@@ -58,22 +56,19 @@ def extract(
     if kind not in {"oci", "docker-archive"} or not path:
         raise ConfigError(f"-o {target!r} is no target", hint="Use `oci:DIR` or `docker-archive:FILE`.")
     trust = load_trust(load_settings(), trusted_keys, trusted_folder, allow_unsigned)
-    with show_progress(progress) as report, FileSource(archive) as source:
-        if read_format(source) is not ArchiveFormat.AGE:
-            raise ArchiveUnauthenticatedError(
-                "the images of a cbc archive cannot be verified here",
-                hint="Use `decrypt`, or `unlock --engine oci:DIR` with --image-id.",
-            )
-        trust.verify_possible()
-        with open_release(source, read_identities(identity_files, fragment_files), trust) as contents:
-            pins = pin_release(contents.statement, version=None)
-            tar = build_tar(contents, plan_images(contents, pins, pins))
-            if kind == "oci":
-                open_engine(target).load(_counted(tar, report))
-            else:
-                with write_atomically(Path(path)) as sink:
-                    for chunk in _counted(tar, report):
-                        sink.write(chunk)
+    hint = "Use `decrypt`, or `unlock --engine oci:DIR` with --image-id."
+    with (
+        show_progress(progress) as report,
+        open_trusted(archive, trust, identity_files, fragment_files, hint=hint) as contents,
+    ):
+        pins = pin_release(contents.statement, version=None)
+        tar = build_tar(contents, plan_images(contents, pins, pins))
+        if kind == "oci":
+            open_engine(target).load(_counted(tar, report))
+        else:
+            with write_atomically(Path(path)) as sink:
+                for chunk in _counted(tar, report):
+                    sink.write(chunk)
     say(f"extracted {len(pins)} images, {format_size(tar.size)}, to {target}")
 
 

@@ -9,7 +9,7 @@ import click
 
 from binary_split.archive.detect import ArchiveFormat
 from binary_split.cli.access import load_trust, trust_options
-from binary_split.cli.openers import read_token
+from binary_split.cli.fragments import FragmentFile, KeyService
 from binary_split.cli.options import (
     FILE,
     choose_images,
@@ -20,14 +20,13 @@ from binary_split.cli.options import (
     image_option,
     json_option,
     parse_image_ids,
-    read_fragment,
 )
 from binary_split.cli.output import emit_json, say, warn
 from binary_split.cli.progress import Mode, progress_option, show_progress
 from binary_split.config import Settings, load_settings
 from binary_split.engines import open_engine
 from binary_split.errors import ArchiveUnauthenticatedError, ConfigError
-from binary_split.model import Digest, Fragment, ImagePins, ImageRef
+from binary_split.model import Digest, ImagePins, ImageRef
 from binary_split.transports.file import FileSource
 from binary_split.unlock.opening import Trust, read_format, read_signed_pins
 from binary_split.unlock.pipeline import FragmentSource, UnlockOrder, UnlockResult
@@ -86,9 +85,9 @@ def unlock(
     order = _order(archive, version, images, image_ids, settings, trust, allow_unauthenticated)
     source: FragmentSource
     if fragment_file is not None:
-        source = _FragmentFile(fragment_file)
+        source = FragmentFile(fragment_file)
     else:
-        source = _KeyService(
+        source = KeyService(
             settings, key_service, token_file, key_id, ca_file, insecure_http or settings.insecure_http
         )
     with show_progress(progress) as report:
@@ -143,64 +142,6 @@ def _choose_pins(
         )
     warn("--allow-unauthenticated: whoever had this archive in hands may have changed what it loads")
     return pins or None
-
-
-class _FragmentFile:
-    """A fragment that was brought by hand."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def authenticate(self) -> None:
-        """Whoever has the file is entitled."""
-
-    def fetch(self) -> Fragment:
-        """Read the file."""
-        return read_fragment(self._path)
-
-
-class _KeyService:
-    """The key service that the options, or else the settings, name."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        url: str | None,
-        token_file: Path | None,
-        key_id: str | None,
-        ca_file: Path | None,
-        insecure_http: bool,
-    ) -> None:
-        self._settings = settings
-        self._url = url or settings.key_service
-        self._token_file = token_file or settings.token_file
-        self._key_id = key_id
-        self._ca_file = ca_file or settings.ca_file
-        self._insecure_http = insecure_http
-        self._token = ""
-        if not self._url:
-            raise ConfigError("no key service is given", hint="Name one with --key-service URL.")
-
-    def authenticate(self) -> None:
-        """Read the token."""
-        if self._token_file is not None:
-            self._token = read_token(self._token_file)
-        elif self._settings.token:
-            self._token = self._settings.token
-        else:
-            raise ConfigError("no token is given", hint="Name its file with --token-file (- for stdin).")
-
-    def fetch(self) -> Fragment:
-        """Ask the key service."""
-        from binary_split.keyclient import fetch_fragment
-
-        return fetch_fragment(
-            str(self._url),
-            self._token,
-            key_id=self._key_id,
-            ca_file=self._ca_file,
-            insecure_http=self._insecure_http,
-        )
 
 
 def _summarise(result: UnlockResult) -> str:

@@ -6,21 +6,17 @@ from pathlib import Path
 
 import click
 
-from binary_split.archive.detect import ArchiveFormat
 from binary_split.cli.access import (
     fragment_files_option,
     identity_option,
     load_trust,
-    read_identities,
+    open_trusted,
     trust_options,
 )
 from binary_split.cli.options import format_size, json_option
 from binary_split.cli.output import emit_json, say
 from binary_split.cli.progress import Mode, progress_option, show_progress
 from binary_split.config import load_settings
-from binary_split.errors import ArchiveUnauthenticatedError
-from binary_split.transports.file import FileSource
-from binary_split.unlock.opening import open_release, read_format
 from binary_split.unlock.verifying import verify_layers
 
 
@@ -43,16 +39,13 @@ def verify(
 ) -> None:
     """Prove an archive: its signature, every chunk, every digest. The exit code says which proof failed."""
     trust = load_trust(load_settings(), trusted_keys, trusted_folder, allow_unsigned)
-    with show_progress(progress) as report, FileSource(archive) as source:
-        if read_format(source) is not ArchiveFormat.AGE:
-            raise ArchiveUnauthenticatedError(
-                "a cbc archive holds nothing that could be verified",
-                hint="`unlock` proves its images by --image-id or by a signed statement beside it.",
-            )
-        trust.verify_possible()
-        with open_release(source, read_identities(identity_files, fragment_files), trust) as contents:
-            verify_layers(contents, report=report)
-            statement = contents.statement
+    hint = "`unlock` proves its images by --image-id or by a signed statement beside it."
+    with (
+        show_progress(progress) as report,
+        open_trusted(archive, trust, identity_files, fragment_files, hint=hint) as contents,
+    ):
+        verify_layers(contents, report=report)
+        statement = contents.statement
     size = sum(blob.size for blob in statement.blobs)
     if as_json:
         emit_json(
