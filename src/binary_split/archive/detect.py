@@ -5,6 +5,11 @@ from __future__ import annotations
 from enum import StrEnum
 
 from binary_split.archive.cbc import BLOCK
+from binary_split.errors import ArchiveDamagedError
+from binary_split.model import ByteSource
+
+HEAD_BYTES = 64
+"""How many first bytes tell a format."""
 
 _AGE_MAGIC = (b"age-encryption.org/v1\n", b"-----BEGIN AGE ENCRYPTED FILE-----")
 
@@ -21,7 +26,7 @@ def detect_format(head: bytes, size: int) -> ArchiveFormat:
     """Tell the format. ``cbc`` has no mark of its own: it is what has a possible length.
 
     Args:
-        head: the archive's first bytes, 64 or all.
+        head: the archive's first ``HEAD_BYTES``, or all.
         size: its length in bytes.
     """
     if is_age(head):
@@ -29,6 +34,21 @@ def detect_format(head: bytes, size: int) -> ArchiveFormat:
     if size >= 2 * BLOCK and size % BLOCK == 0:
         return ArchiveFormat.CBC
     return ArchiveFormat.UNKNOWN
+
+
+def read_format(source: ByteSource) -> ArchiveFormat:
+    """Tell an archive's format by its content; the source is left at its beginning.
+
+    Raises:
+        ArchiveDamagedError: no archive is as long as this.
+    """
+    size = source.seek(0, 2)
+    source.seek(0)
+    archive_format = detect_format(source.read(HEAD_BYTES) or b"", size)
+    source.seek(0)
+    if archive_format is ArchiveFormat.UNKNOWN:
+        raise ArchiveDamagedError(f"wrong fragment or damaged archive: none is {size} bytes long")
+    return archive_format
 
 
 def is_age(head: bytes) -> bool:

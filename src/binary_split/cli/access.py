@@ -129,9 +129,9 @@ def open_trusted(
         ArchiveUnauthenticatedError: it is a ``cbc`` archive: nothing in it can be verified.
         ArchiveError: it is not what a believed publisher sealed.
     """
-    from binary_split.archive.detect import ArchiveFormat
+    from binary_split.archive.detect import ArchiveFormat, read_format
     from binary_split.transports.file import FileSource
-    from binary_split.unlock.opening import open_release, read_format
+    from binary_split.unlock.opening import open_release
 
     with FileSource(archive) as source:
         if read_format(source) is not ArchiveFormat.AGE:

@@ -12,7 +12,7 @@ import click
 
 from binary_split.archive.age import open_age, open_age_stream
 from binary_split.archive.cbc import CbcReader, iter_plaintext
-from binary_split.archive.detect import ArchiveFormat, is_age
+from binary_split.archive.detect import ArchiveFormat, is_age, read_format
 from binary_split.cli.access import fragment_files_option, identity_option, read_identities
 from binary_split.cli.options import FILE, format_size, read_fragment
 from binary_split.cli.output import say, warn
@@ -21,7 +21,6 @@ from binary_split.errors import ArchiveUnreadableError, ConfigError
 from binary_split.files import write_atomically
 from binary_split.model import Progress
 from binary_split.transports.file import FileSource
-from binary_split.unlock.opening import read_format
 
 if TYPE_CHECKING:
     from io import BufferedReader

@@ -9,7 +9,7 @@ import click
 
 from binary_split.archive.age import parse_fragment_stanzas, read_header
 from binary_split.archive.cbc import CbcReader
-from binary_split.archive.detect import ArchiveFormat
+from binary_split.archive.detect import ArchiveFormat, read_format
 from binary_split.cli.access import (
     fragment_files_option,
     identity_option,
@@ -25,7 +25,7 @@ from binary_split.model import Fragment
 from binary_split.oci.image_tar import ImageContents, ImageTar
 from binary_split.oci.release_contents import ReleaseContents
 from binary_split.transports.file import FileSource
-from binary_split.unlock.opening import Trust, open_release, read_format
+from binary_split.unlock.opening import Trust, open_release
 
 
 @click.command("inspect")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from binary_split.archive.detect import ArchiveFormat
+from binary_split.archive.detect import ArchiveFormat, read_format
 from binary_split.cli.access import load_trust, trust_options
 from binary_split.cli.fragments import FragmentFile, KeyService
 from binary_split.cli.options import (
@@ -28,7 +28,7 @@ from binary_split.engines import open_engine
 from binary_split.errors import ArchiveUnauthenticatedError, ConfigError
 from binary_split.model import Digest, ImagePins, ImageRef
 from binary_split.transports.file import FileSource
-from binary_split.unlock.opening import Trust, read_format, read_signed_pins
+from binary_split.unlock.opening import Trust, read_signed_pins
 from binary_split.unlock.pipeline import FragmentSource, UnlockOrder, UnlockResult
 from binary_split.unlock.pipeline import unlock as run_unlock
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from binary_split.archive.age import Identity, open_age
 from binary_split.archive.cbc import CbcReader
-from binary_split.archive.detect import ArchiveFormat, detect_format
 from binary_split.config import LIMITS
 from binary_split.errors import (
     ArchiveDamagedError,
@@ -24,8 +23,6 @@ from binary_split.oci.release_contents import ReleaseContents
 from binary_split.oci.signature import read_unverified_payload, verify_envelope
 from binary_split.oci.statement import ReleaseStatement
 from binary_split.transports.file import FileSource
-
-_HEAD_BYTES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,21 +71,6 @@ class OpenedArchive:
     contents: ImageContents
     refs: tuple[ImageRef, ...]
     pins: ImagePins | None
-
-
-def read_format(source: FileSource) -> ArchiveFormat:
-    """Tell an archive's format by its content; the source is left at its beginning.
-
-    Raises:
-        ArchiveDamagedError: no archive is as long as this.
-    """
-    size = source.seek(0, 2)
-    source.seek(0)
-    archive_format = detect_format(source.read(_HEAD_BYTES), size)
-    source.seek(0)
-    if archive_format is ArchiveFormat.UNKNOWN:
-        raise ArchiveDamagedError(f"wrong fragment or damaged archive: none is {size} bytes long")
-    return archive_format
 
 
 def open_cbc(

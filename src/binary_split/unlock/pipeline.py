@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from binary_split.archive.age import FragmentIdentity
-from binary_split.archive.detect import ArchiveFormat
+from binary_split.archive.detect import ArchiveFormat, read_format
 from binary_split.engines import Engine
 from binary_split.model import Fragment, ImagePins, ImageRef, Progress, ProgressSink, ignore_progress
 from binary_split.transports.file import FileSource
@@ -21,7 +21,6 @@ from binary_split.unlock.opening import (
     open_cbc,
     open_release,
     pin_release,
-    read_format,
 )
 from binary_split.unlock.plan import build_tar, plan_images
 from binary_split.unlock.states import State, advance
