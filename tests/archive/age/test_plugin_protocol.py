@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import io
 
 import pytest
@@ -295,3 +296,11 @@ def test_a_babbling_client_that_would_seal_gets_one_error() -> None:
     with pytest.raises(PluginProtocolError):
         refuse_recipient_v1(talk.channel(b"hello\n"), describe)
     assert [each.kind for each in talk.said()] == ["error", "done"]
+
+
+def test_all_stanzas_together_are_bounded() -> None:
+    talk = Talk()
+    limits = dataclasses.replace(LIMITS, age_plugin_bytes=1000)
+    channel = Channel(Pipe(GREASE.serialise() * 100), talk.sink, limits=limits)
+    with pytest.raises(PluginProtocolError):
+        run_identity_v1(channel, talk.fetch, describe)
