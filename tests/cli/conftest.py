@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.archives import FRAGMENT, Sealed, make_sealed
+from tests.cli.stock_age import Shell, install_plugin
 
 NAMES = ("azaion/flights", "azaion/autopilot")
 
@@ -19,6 +21,18 @@ def fragment_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("fragment") / "fragment"
     path.write_bytes(FRAGMENT)
     return path
+
+
+@pytest.fixture
+def shell(
+    tmp_path: Path,
+    program: Callable[[str], Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Shell:
+    """A folder with our plugin, and stock `age`."""
+    install_plugin(tmp_path)
+    return Shell(tmp_path, program("age"), monkeypatch, capsys)
 
 
 def pin_options(sealed: Sealed) -> list[str]:

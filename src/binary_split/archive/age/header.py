@@ -134,7 +134,7 @@ class StanzaParser:
             ArchiveFormatError: the limit is reached, or the source ends before an LF.
             ArchiveUnreadableError: the source failed.
         """
-        return self._intake.readline(self._end - self._intake.consumed)
+        return self._intake.readline(min(self._end - self._intake.consumed, self._limits.age_header_bytes))
 
     def parse_stanza(self, line: bytes) -> Stanza:
         """Parse the stanza whose first line was taken already.
