@@ -120,7 +120,8 @@ class Bench:
 
     def _seal(self, output: Path) -> None:
         origin = ("--from", f"docker-archive:{self.plain}")
-        call((PROGRAM, "seal", "--version", VERSION, *origin, *self._fragment_option(), "-o", output))
+        release = ("--format", "cbc", "--version", VERSION, *origin)
+        call((PROGRAM, "seal", *release, *self._fragment_option(), "-o", output))
 
     def _fragment_option(self) -> tuple[str | Path, ...]:
         return "--fragment-file", self.fragment

@@ -61,7 +61,8 @@ class TestFromAnEngine:
         fragment, archive, tar = tmp_path / "fragment", tmp_path / "x.cbc", tmp_path / "x.tar"
         fragment.write_bytes(FRAGMENT)
         vendor = cli.with_environment(DOCKER_HOST=vendor_engine.host)
-        ran = vendor.run("seal", "--version", "1.0.0", "--fragment-file", fragment, "-o", archive)
+        arguments = ["--format", "cbc", "--version", "1.0.0", "--fragment-file", fragment]
+        ran = vendor.run("seal", *arguments, "-o", archive)
         assert ran.status == 0, ran
         printed = [line.removeprefix("--image-id ") for line in ran.stdout.splitlines()]
         assert dict(line.split("=") for line in printed) == release_images
@@ -75,7 +76,8 @@ class TestFromAnEngine:
         folder.mkdir()
         (tmp_path / "fragment").write_bytes(FRAGMENT)
         vendor = cli.with_environment(DOCKER_HOST=vendor_engine.host)
-        arguments = ["--version", "1.0.0", "--image", "azaion/flights", "--image", "azaion/absent"]
+        images = ["--image", "azaion/flights", "--image", "azaion/absent"]
+        arguments = ["--format", "cbc", "--version", "1.0.0", *images]
         ran = vendor.run("seal", *arguments, "--fragment-file", tmp_path / "fragment", "-o", folder / "x.cbc")
         ran.assert_failed(52, "azaion/absent:1.0.0")
         assert list(folder.iterdir()) == []
@@ -266,7 +268,7 @@ class TestIncompleteExports:
 def seal_by_cli(cli: CommandLine, folder: Path, tar: Path) -> Ran:
     (folder / "fragment").write_bytes(FRAGMENT)
     images = [part for name in NAMES for part in ("--image", name)]
-    arguments = ["--version", "1.0.0", *images, "--from", f"docker-archive:{tar}"]
+    arguments = ["--format", "cbc", "--version", "1.0.0", *images, "--from", f"docker-archive:{tar}"]
     return cli.run("seal", *arguments, "--fragment-file", folder / "fragment", "-o", folder / "out" / "x.cbc")
 
 

@@ -178,11 +178,19 @@ class TestRefusals:
         unlock("--image-id", "azaion/flights=sha256:12").assert_failed(51)
         unlock("--image-id", "azaion/flights").assert_failed(3, "REF=sha256:")
 
-    def test_a_missing_option_is_2(self, cli: CommandLine) -> None:
-        ran = cli.run("unlock", "x.cbc")
+    def test_a_missing_argument_is_2(self, cli: CommandLine) -> None:
+        ran = cli.run("unlock", "--version", "1.0.0")
         assert ran.status == 2
-        assert "--version" in ran.stderr
+        assert "ARCHIVE" in ran.stderr
         assert "Traceback" not in ran.stderr
+
+    def test_a_cbc_archive_without_a_version_is_3(self, unlock: Unlock) -> None:
+        options = ["--engine", f"oci:{unlock.folder}", "--fragment-file", unlock.fragment_file]
+        unlock.cli.run("unlock", unlock.sealed.path, *options).assert_failed(3, "--version")
+        assert unlock.files() == []
+
+    def test_an_absent_archive_without_a_version_is_11(self, cli: CommandLine) -> None:
+        cli.run("unlock", "absent.age").assert_failed(11, "absent.age")
 
 
 class TestJsonProgress:

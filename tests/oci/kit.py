@@ -70,4 +70,8 @@ def open_tar(tar: bytes) -> ImageTar:
     return ImageTar(io.BytesIO(tar))
 
 
+def read(tar: ImageTar, name: str) -> bytes:
+    return b"".join(map(bytes, tar.chunks(name)))
+
+
 every_style = pytest.mark.parametrize("style", STYLES)

@@ -12,13 +12,13 @@ import pytest
 
 from bed.images import Style
 from binary_split.errors import ArchiveDamagedError, BinarySplitError
-from binary_split.model import ImageRef
+from binary_split.model import Digest, ImageRef
 from binary_split.oci.blob import Blob, hash_blob, hash_bytes
 from binary_split.oci.image_tar import ImageTar
 from binary_split.oci.images import index_images
 from binary_split.oci.layout import LayoutImage, LayoutTar, blob_path, serialise_index
 from binary_split.oci.tar import END
-from tests.oci.kit import every_style, make_release, open_tar
+from tests.oci.kit import every_style, make_release, open_tar, read
 
 
 def written_again(tar: bytes) -> bytes:
@@ -48,7 +48,7 @@ class Release:
     def write(self, spoil: tuple[Blob, Spoil] | None = None) -> LayoutTar:
         def open_layer(layer: Blob) -> Iterator[bytes]:
             self.opened.append(layer)
-            content = self.tar.read(self.members[layer])
+            content = read(self.tar, self.members[layer])
             yield spoil[1](content) if spoil and spoil[0] == layer else content
 
         return LayoutTar(self.images, self.layers, open_layer)
@@ -95,11 +95,11 @@ def test_each_blob_is_once_in_it_under_its_digest(release: Release) -> None:
 
 def test_manifests_and_index_lead_from_name_to_layers(release: Release) -> None:
     tar = open_tar(b"".join(map(bytes, release.write().chunks())))
-    index = json.loads(tar.read("index.json"))
+    index = json.loads(read(tar, "index.json"))
     assert index["schemaVersion"] == 2
     found = {}
     for entry in index["manifests"]:
-        manifest = json.loads(content := tar.read("blobs/sha256/" + entry["digest"].removeprefix("sha256:")))
+        manifest = json.loads(content := read(tar, blob_path(Digest.parse(entry["digest"]))))
         assert (str(hash_bytes(content)), len(content)) == (entry["digest"], entry["size"])
         for part in (manifest["config"], *manifest["layers"]):
             member = tar.members["blobs/sha256/" + part["digest"].removeprefix("sha256:")]

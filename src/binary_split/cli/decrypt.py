@@ -87,11 +87,18 @@ def _open_plaintext(archive: Path, secrets: _Secrets) -> Iterator[_Plaintext]:
 def _open_stdin(secrets: _Secrets) -> _Plaintext:
     fragment_files, identity_files = secrets
     stdin = cast("BufferedReader", sys.stdin.buffer)
-    if is_age(stdin.peek(64)):
+    if is_age(_peek(stdin)):
         stream = open_age_stream(stdin, read_identities(identity_files, fragment_files))
         return stream.pieces(), None, ArchiveFormat.AGE
     chunks = iter_plaintext(stdin, read_fragment(_only_fragment(secrets)))
     return _errors_mapped(chunks), None, ArchiveFormat.CBC
+
+
+def _peek(stdin: BufferedReader) -> bytes:
+    try:
+        return stdin.peek(64)
+    except OSError as error:
+        raise _unreadable(error) from error
 
 
 def _only_fragment(secrets: _Secrets) -> Path:
@@ -105,4 +112,8 @@ def _errors_mapped(chunks: Iterator[memoryview]) -> Iterator[memoryview]:
     try:
         yield from chunks
     except OSError as error:
-        raise ArchiveUnreadableError(f"cannot read the archive from stdin: {error.strerror}") from error
+        raise _unreadable(error) from error
+
+
+def _unreadable(error: OSError) -> ArchiveUnreadableError:
+    return ArchiveUnreadableError(f"cannot read the archive from stdin: {error.strerror}")

@@ -107,8 +107,11 @@ def _order(
     trust: Trust,
     allow_unauthenticated: bool,
 ) -> UnlockOrder:
-    """Say what must be there afterwards: by the archive's own statement, or else by what was pinned."""
-    if _is_age(archive):
+    """Say what must be there afterwards: by the archive's own statement, or else by what was pinned.
+
+    An archive that is not there may not be needed, if a version says what must be there.
+    """
+    if (version is None or archive.exists()) and _is_age(archive):
         if images or image_ids:
             raise ConfigError(
                 "an age archive says itself which images it holds", hint="Leave out --image and --image-id."
@@ -122,9 +125,7 @@ def _order(
 
 
 def _is_age(archive: Path) -> bool:
-    """Whether the archive is an `age` one; one that is not there may not be needed."""
-    if not archive.exists():
-        return False
+    """Whether the archive is an `age` one."""
     with FileSource(archive) as source:
         return read_format(source) is ArchiveFormat.AGE
 
