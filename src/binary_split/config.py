@@ -75,7 +75,7 @@ class Limits:
     age_scrypt_log_n: int = 18
     age_scrypt_log_n_max: int = 20
 
-    # Release statements: 4 MiB hold some 16,000 blobs, and base64 makes 4 bytes of 3.
+    # Release statements: 4 MiB hold some 20,000 blobs, and base64 makes 4 bytes of 3.
     statement_bytes: int = 4 * MIB
     envelope_bytes: int = 6 * MIB
     # Each signature is tried with each trusted key, over the whole statement.

@@ -30,9 +30,7 @@ def load_trusted_keys(files: Iterable[Path], folder: Path | None) -> tuple[Publi
     paths = [*files, *(_list_folder(folder) if folder is not None else ())]
     keys = tuple(dict.fromkeys(_read_key(path) for path in paths))
     if len(keys) > LIMITS.trusted_keys:
-        raise ConfigError(
-            f"{len(keys)} trusted keys are more than the {LIMITS.trusted_keys} that are allowed"
-        )
+        raise ConfigError(f"{len(keys)} trusted keys are too many: at most {LIMITS.trusted_keys}")
     return keys
 
 

@@ -19,7 +19,7 @@ from tests.sealed import seal_same
 from tests.test_facade import write_sparse_archive
 
 FRAGMENT = b"the fragment of a test"
-COMMANDS = ["seal", "unlock", "check", "decrypt", "inspect", "key", "token", "keyservice"]
+COMMANDS = ["seal", "unlock", "check", "decrypt", "inspect", "keygen", "key", "token", "keyservice"]
 
 
 class Shelf:
