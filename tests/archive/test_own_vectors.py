@@ -135,14 +135,22 @@ def test_inspect_needs_no_secret_to_name_the_fragments(
 def test_stock_age_opens_it_with_an_ordinary_identity(
     vector: Vector, archive: Path, program: Callable[[str], Path]
 ) -> None:
-    command = [program("age"), "-d", "-i", FOLDER / "identity.txt", archive]
+    command: list[str | Path] = [program("age"), "-d", "-i", FOLDER / "identity.txt", archive]
     plain = subprocess.run(command, capture_output=True, check=True).stdout
     assert hashlib.sha256(plain).hexdigest() == vector["plaintext_sha256"]
 
 
 @of([vector for vector in VECTORS if is_age(vector) and len(vector.get("derive", ())) > 1])
 def test_stock_age_refuses_what_was_damaged_on_the_way(archive: Path, program: Callable[[str], Path]) -> None:
-    command = [program("age"), "-d", "-o", os.devnull, "-i", FOLDER / "identity.txt", archive]
+    command: list[str | Path] = [
+        program("age"),
+        "-d",
+        "-o",
+        os.devnull,
+        "-i",
+        FOLDER / "identity.txt",
+        archive,
+    ]
     assert subprocess.run(command, capture_output=True, check=False).returncode != 0
 
 
