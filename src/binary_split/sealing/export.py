@@ -67,13 +67,23 @@ def describe_sealed(release: Release, layout: tuple[LayoutImage, ...], plain_siz
 
 
 def arrange_images(layout: Iterable[LayoutImage], release: Release) -> tuple[LayoutImage, ...]:
-    """Put images in the order of the release: engines export in an order of their own, which may change."""
+    """Put images in the order of the release: engines export in an order of their own, which may change.
+
+    An image that is exported once for each of its references becomes one: so a reader of the statement, who
+    knows images by their digests, lays them out in the same way.
+    """
     place = {ref: number for number, ref in enumerate(release.images)}
-    named = [
-        replace(image, refs=tuple(sorted(image.refs, key=place.__getitem__)))
-        for image in layout
-        if image.refs
-    ]
+    same: dict[tuple[Digest, Digest], list[LayoutImage]] = {}
+    for image in layout:
+        if image.refs:
+            same.setdefault((image.config.digest, image.manifest_digest), []).append(image)
+    named = (
+        replace(
+            images[0],
+            refs=tuple(sorted((ref for each in images for ref in each.refs), key=place.__getitem__)),
+        )
+        for images in same.values()
+    )
     return tuple(sorted(named, key=lambda image: place[image.refs[0]]))
 
 
