@@ -147,7 +147,17 @@ def release(
     """All seven images, sealed on the vendor's engine with the fragment of the key service."""
     archive = tmp_path_factory.mktemp("sealed") / "release-1.0.0.cbc"
     here = vendor.with_environment(DOCKER_HOST=vendor_engine.host)
-    ran = here.run("seal", "--version", "1.0.0", "--fragment-file", service.fragment_file, "-o", archive)
+    ran = here.run(
+        "seal",
+        "--format",
+        "cbc",
+        "--version",
+        "1.0.0",
+        "--fragment-file",
+        service.fragment_file,
+        "-o",
+        archive,
+    )
     assert ran.status == 0, ran
     pins = [part for line in ran.stdout.splitlines() for part in line.split(" ")]
     assert len(pins) == 2 * len(API_SERVICES)

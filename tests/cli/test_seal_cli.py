@@ -27,7 +27,7 @@ class Seal:
     def arguments(self, *more: object, output: object = None) -> list[object]:
         origin = ["--from", f"docker-archive:{self.sealed.tar}", "--fragment-file", self._fragment_file]
         options = ["--version", "1.0.0", *image_options(self.sealed), *origin]
-        return ["seal", *options, "-o", output or self.output, *more]
+        return ["seal", "--format", "cbc", *options, "-o", output or self.output, *more]
 
     def __call__(self, *more: object, output: object = None) -> Ran:
         return self.cli.run(*self.arguments(*more, output=output))
