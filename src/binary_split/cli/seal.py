@@ -163,13 +163,15 @@ def _report(job: SealJob, sealed: SealedArchive, as_json: bool) -> None:
 
 
 def _describe(job: SealJob, sealed: SealedArchive) -> dict[str, object]:
+    stated: dict[str, object] = {}
+    if job.archive_format == "age" or job.key:
+        signer = job.key.key_id if job.key else None
+        stated = {"product": job.product, "sequence": job.sequence, "signed_by": signer}
     return {
         "archive": str(job.output),
         "format": job.archive_format,
-        "product": job.product,
         "version": job.release.version,
-        "sequence": job.sequence,
-        "signed_by": job.key.key_id if job.key else None,
+        **stated,
         "plain_bytes": sealed.plain_size,
         "archive_bytes": job.output.stat().st_size,
         "images": [
