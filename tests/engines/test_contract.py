@@ -104,11 +104,7 @@ def test_loading_twice_changes_nothing(kind: Kind, release: Sealed) -> None:
     kind.engine.load(chunks_of(release.tar))
     before = kind.images()
     kind.engine.load(chunks_of(release.tar))
-<<<<<<< HEAD
     assert kind.images() == before
-=======
-    assert sorted(kind.leftovers()) == sorted(before)
->>>>>>> agetests
     assert {ref: kind.engine.find_image(ref) for ref in release.images} == read_images(release.tar)
 
 
