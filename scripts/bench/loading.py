@@ -134,7 +134,7 @@ def bench_streams(bench: Bench, rounds: int) -> None:
         Way("openssl enc -e, fsync", bench.encrypt_with_openssl),
         Way("binary-split seal (all digests checked)", bench.seal_again),
     )
-    for title, ways in (("decrypt, disk to disk", decrypting), ("seal, disk to disk", sealing)):
+    for title, ways in (("decrypt cbc, disk to disk", decrypting), ("seal cbc, disk to disk", sealing)):
         show(title, measure(ways, rounds, before=lambda: clear(bench)))
     bring_into_cache(bench.inputs())
     reading = (
@@ -159,7 +159,7 @@ def bench_engine(bench: Bench, engine: PrivateDockerd, rounds: int) -> None:
         Way("binary-split unlock (all digests checked)", lambda: bench.unlock(engine.host)),
     )
     version = engine.docker("version", "--format", "{{.Server.Version}}").stdout.strip()
-    show(f"load into docker {version}", measure(ways, rounds, before=empty))
+    show(f"load cbc into docker {version}", measure(ways, rounds, before=empty))
 
 
 def clear(bench: Bench) -> None:
