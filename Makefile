@@ -25,7 +25,7 @@ test-fast: bootstrap  ## the tests that need no engine and take milliseconds
 soak: bootstrap test-tools  ## the long tests: many kills, many rounds
 	$(PYTEST) -m soak
 
-bench: bootstrap test-tools  ## measure against openssl and `docker load`
+bench: bootstrap test-tools  ## measure against openssl, age, pyrage and `docker load`
 	$(PYTHON) -m scripts.bench
 
 lint: bootstrap  ## style, types, layers, generated pages

@@ -1,4 +1,4 @@
-"""The main job, end to end, on this machine: key service, seal, unlock, verify.
+"""The main job, end to end, on this machine: keys, key service, seal, unlock, verify.
 
 Every step is a command that a person would type, run as a subprocess. The images are made up, carry a
 random version tag, and are gone afterwards. They go into the Docker Engine where one answers, else into an
@@ -108,33 +108,34 @@ def main() -> int:
 
 def _play(demo: Demo) -> None:
     release, program = _make_release(demo)
+    demo.say("The vendor makes the key that signs its releases; devices get the public half.")
+    publisher = demo.folder / "publisher"
+    demo.run("keygen", "--out", publisher)
+
     demo.say("The vendor sets up a key service, with one fragment and a token for one device.")
     demo.run("keyservice", "init")
     demo.run("key", "create", "demo", "--out", demo.folder / "fragment")
     demo.run("token", "issue", "--key", "demo", "--expires", "1h", "--out", demo.folder / "token")
 
-    demo.say("The vendor seals the release: one file that may travel in the open.")
-    archive = demo.folder / "bundle.enc"
-    fragment: Arguments = ("--fragment-file", demo.folder / "fragment")
-    sealing: Arguments = (
-        "seal",
-        "--format",
-        "cbc",
-        "--version",
-        demo.version,
-        "--from",
-        f"docker-archive:{release}",
-    )
-    sealed = json.loads(demo.run(*sealing, *fragment, "-o", archive, "--json"))
+    demo.say("The vendor seals and signs the release: one file that may travel in the open.")
+    archive = demo.folder / "release.age"
+    origin: Arguments = ("--version", demo.version, "--from", f"docker-archive:{release}")
+    people: Arguments = ("--key-id", "demo", "--fragment-file", demo.folder / "fragment")
+    sealing: Arguments = ("seal", *origin, *people, "--sign", publisher)
+    sealed = json.loads(demo.run(*sealing, "-o", archive, "--json"))
     release.unlink()
     pins = [part for image in sealed["images"] for part in ("--image-id", f"{image['ref']}={image['id']}")]
 
-    demo.say("The device fetches the fragment and unlocks: only what matches the pinned image ids is loaded.")
+    demo.say("Whoever carries it sees what it is, and not what it holds.")
+    print(demo.run("inspect", archive), end="")
+
+    demo.say("The device fetches the fragment and unlocks: only what the vendor signed is loaded.")
     with demo.key_service() as url:
         credentials: Arguments = ("--key-service", url, "--token-file", demo.folder / "token")
-        unlocking: Arguments = ("unlock", archive, "--version", demo.version, *credentials, *pins)
+        trust: Arguments = ("--trusted-key", demo.folder / "publisher.pub")
+        unlocking: Arguments = ("unlock", archive, "--version", demo.version, *credentials, *trust)
         demo.run(*unlocking)
-        demo.say("Once more: everything is there, so no fragment is asked for and nothing is loaded.")
+        demo.say("Once more: every image is there, so nothing is loaded.")
         demo.run(*unlocking)
 
     demo.say("The proof: every image is there, by digest.")
