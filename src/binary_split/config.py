@@ -101,7 +101,7 @@ class Settings:
 
     Attributes:
         token: bearer token from ``BINARY_SPLIT_TOKEN``; never shown.
-        trusted_keys_folder: holds the public keys of publishers that are trusted, ``*.pem``.
+        trusted_keys_folder: holds the public keys of publishers that are trusted, ``*.pem`` and ``*.pub``.
     """
 
     key_service: str | None = None

@@ -11,8 +11,7 @@ BinarySplitError
 │   ├── ArchiveFormatError
 │   ├── ArchiveUnauthenticatedError
 │   ├── SignatureMissingError
-│   ├── SignatureUntrustedError
-│   └── RollbackError
+│   └── SignatureUntrustedError
 ├── KeyServiceError
 │   ├── KeyServiceUrlError
 │   ├── KeyServiceUnreachableError
@@ -173,14 +172,6 @@ class SignatureUntrustedError(ArchiveError):
         "Name the vendor's public key with --trusted-key, or put it into the folder of trusted keys; "
         "if it is there, do not use this archive."
     )
-
-
-class RollbackError(ArchiveError):
-    """The release is older than the one installed: its sequence is smaller."""
-
-    code = "rollback"
-    exit_code = 17
-    hint = "Ask the vendor for the newest release, or go back on purpose with --allow-downgrade."
 
 
 class KeyServiceError(BinarySplitError):

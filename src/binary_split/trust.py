@@ -15,7 +15,7 @@ _HINT = "Correct or remove the file: a trusted key that cannot be read is never 
 
 
 def load_trusted_keys(files: Iterable[Path], folder: Path | None) -> tuple[PublicKey, ...]:
-    """Read the trusted keys: the named files, then every ``*.pem`` in a folder, by name; each key once.
+    """Read the trusted keys: the named files, then every ``*.pem`` and ``*.pub`` in a folder, by name; each key once.
 
     Several keys are for rotation: the old and the new one are trusted for a while.
 
@@ -41,7 +41,7 @@ def _list_folder(folder: Path) -> list[Path]:
         raise ConfigError(
             f"cannot read the folder of trusted keys {folder}: {error.strerror or error}"
         ) from error
-    return [folder / name for name in names if name.endswith(".pem")]
+    return [folder / name for name in names if name.endswith((".pem", ".pub"))]
 
 
 def _read_key(path: Path) -> PublicKey:

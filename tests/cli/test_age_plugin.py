@@ -24,6 +24,8 @@ from binary_split.errors import ConfigError, KeyServiceUrlError, OutputError
 from binary_split.model import Fragment
 from tests.cli.stock_age import FRAGMENT, KEY_ID, MINE, OTHER, PAYLOAD, SOURCE, Shell
 
+pytestmark = pytest.mark.slow  # each test runs the program
+
 PROGRAM = [sys.executable, "-c", "from binary_split.cli.main import main; main()"]
 
 

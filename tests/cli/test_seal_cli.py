@@ -13,6 +13,8 @@ from tests.archives import Sealed, decrypt
 from tests.cli.conftest import image_options, pin_options
 from tests.commandline import CommandLine, Ran
 
+pytestmark = pytest.mark.slow  # each test runs the program
+
 
 class Seal:
     """The sealing of one image tar, with options added."""

@@ -27,6 +27,8 @@ from tests.commandline import CommandLine, Ran
 from tests.engines.conftest import wait_for_none
 from tests.engines.scripted import Peer, ScriptedEngine
 
+pytestmark = pytest.mark.slow  # each test runs the program
+
 OTHER_ID = f"sha256:{'0' * 64}"
 
 

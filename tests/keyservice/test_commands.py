@@ -27,6 +27,8 @@ from binary_split.errors import (
 )
 from binary_split.keyservice.serve import TlsFiles
 
+pytestmark = pytest.mark.slow  # each test runs the program
+
 PROGRAM = [sys.executable, "-c", "from binary_split.cli.main import main; main()"]
 
 

@@ -35,7 +35,7 @@ _TRUST_OPTIONS = (
         "trusted_folder",
         type=click.Path(path_type=Path),
         metavar="DIR",
-        help="Folder of such keys, *.pem [env: BINARY_SPLIT_TRUSTED_KEYS_FOLDER].",
+        help="Folder of such keys, *.pem and *.pub [env: BINARY_SPLIT_TRUSTED_KEYS_FOLDER].",
     ),
     click.option(
         "--allow-unsigned",
