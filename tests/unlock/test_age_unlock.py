@@ -555,7 +555,7 @@ GIB = 1 << 30
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [2 * GIB + 1, 4 * GIB + 1], ids=["2GiB+1", "4GiB+1"])
-def test_archives_beyond_32_bits_seal_verify_and_unlock_in_flat_memory(
+def test_archives_beyond_32_bits_seal_and_unlock_in_flat_memory(
     cli: CommandLine, tmp_path: Path, size: int
 ) -> None:
     shelf = Shelf.of(cli, tmp_path)
@@ -567,13 +567,9 @@ def test_archives_beyond_32_bits_seal_verify_and_unlock_in_flat_memory(
     assert peak(cli, "seal", *origin, *signed, "-o", archive) < 96 * MIB
     assert archive.stat().st_size > size
     (tmp_path / "save.tar").unlink()
-    assert peak(cli, "verify", archive, *opener, *shelf.key("vendor")) < 96 * MIB
     engine = ["--engine", f"oci:{shelf.engine}"]
     assert peak(cli, "unlock", archive, *opener, *shelf.key("vendor"), *engine) < 96 * MIB
     assert sum(path.stat().st_size for path in shelf.files()) > size
-    with archive.open("r+b") as file:
-        file.truncate(archive.stat().st_size - CHUNK)
-    assert cli.run("verify", archive, *opener, *shelf.key("vendor")).status == 12
 
 
 def peak(cli: CommandLine, *arguments: object) -> int:
