@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import BinaryIO
 
 import click
 
@@ -22,8 +22,7 @@ from binary_split.files import write_atomically
 from binary_split.model import Progress
 from binary_split.transports.file import FileSource
 
-if TYPE_CHECKING:
-    from io import BufferedReader
+_HEAD_BYTES = 64
 
 _Secrets = tuple[tuple[Path, ...], tuple[Path, ...]]
 _Plaintext = tuple[Iterator[memoryview], int | None, ArchiveFormat]
@@ -86,19 +85,35 @@ def _open_plaintext(archive: Path, secrets: _Secrets) -> Iterator[_Plaintext]:
 
 def _open_stdin(secrets: _Secrets) -> _Plaintext:
     fragment_files, identity_files = secrets
-    stdin = cast("BufferedReader", sys.stdin.buffer)
-    if is_age(_peek(stdin)):
+    stdin = _Pipe(sys.stdin.buffer)
+    if is_age(stdin.head):
         stream = open_age_stream(stdin, read_identities(identity_files, fragment_files))
         return stream.pieces(), None, ArchiveFormat.AGE
     chunks = iter_plaintext(stdin, read_fragment(_only_fragment(secrets)))
     return _errors_mapped(chunks), None, ArchiveFormat.CBC
 
 
-def _peek(stdin: BufferedReader) -> bytes:
-    try:
-        return stdin.peek(64)
-    except OSError as error:
-        raise _unreadable(error) from error
+class _Pipe:
+    """A pipe whose first bytes are known before it is read; a pipe may give them one by one.
+
+    Raises:
+        ArchiveUnreadableError: it fails.
+    """
+
+    def __init__(self, pipe: BinaryIO) -> None:
+        self._pipe = pipe
+        try:
+            self.head = self._unread = pipe.read(_HEAD_BYTES)
+        except OSError as error:
+            raise _unreadable(error) from error
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return up to ``size`` bytes; none at the end."""
+        if not self._unread:
+            return self._pipe.read(size)
+        count = size if size >= 0 else len(self._unread)
+        part, self._unread = self._unread[:count], self._unread[count:]
+        return part
 
 
 def _only_fragment(secrets: _Secrets) -> Path:
