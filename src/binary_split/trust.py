@@ -15,7 +15,7 @@ _HINT = "Correct or remove the file: a trusted key that cannot be read is never 
 
 
 def load_trusted_keys(files: Iterable[Path], folder: Path | None) -> tuple[PublicKey, ...]:
-    """Read the trusted keys: the named files, then every ``*.pem`` and ``*.pub`` in a folder, by name; each key once.
+    """Read the trusted keys: the named files, then ``*.pem`` and ``*.pub`` of a folder, by name; each once.
 
     Several keys are for rotation: the old and the new one are trusted for a while.
 

@@ -131,9 +131,8 @@ def _describe_images(contents: ImageContents) -> dict[str, Any]:
 def _print(facts: dict[str, Any]) -> None:
     emit(f"format         {facts['format']}")
     emit(f"size           {format_size(facts['size_bytes'])} ({facts['size_bytes']} bytes)")
-    emit(
-        f"authenticated  {'by its format' if facts['authenticated'] else 'no: pin the image ids when unlocking'}"
-    )
+    no = "no: pin the image ids when unlocking"
+    emit(f"authenticated  {'by its format' if facts['authenticated'] else no}")
     if "stanzas" in facts:
         emit(f"opened by      {', '.join(facts['stanzas'])}")
         emit(f"key-ids        {', '.join(facts['key_ids']) or 'none'}")
