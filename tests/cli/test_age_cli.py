@@ -264,7 +264,7 @@ class TestInspect:
         assert dict(rows) | {"size": ""} == {
             "format": "age",
             "size": "",
-            "authenticated": "yes",
+            "authenticated": "by its format",
             "opened": "by      binary-split",
             "key-ids": KEY_ID,
         }

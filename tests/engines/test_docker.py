@@ -40,6 +40,17 @@ REF = ImageRef.parse("contract/one:2.0.0")
 CANARY = b"plaintext-canary-of-a-layer"
 
 
+# Docker's library leaves a socket open where it cannot connect.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+
+
+@pytest.fixture(autouse=True)
+def no_leak_is_blamed_on_others() -> Iterator[None]:
+    """Collect what a test left open before the next one begins."""
+    yield
+    gc.collect()
+
+
 def add_context(folder: Path, name: str, host: str) -> None:
     """Make a context as `docker context create` does."""
     meta = folder / "contexts" / "meta" / hashlib.sha256(name.encode()).hexdigest()
@@ -146,15 +157,6 @@ class TestFindingTheEngine:
             open_engine(None)
 
 
-@pytest.fixture
-def no_leak_is_blamed_on_others() -> Iterator[None]:
-    """Docker's library leaves a socket open where it cannot connect; it is collected here and now."""
-    yield
-    gc.collect()
-
-
-@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
-@pytest.mark.usefixtures("no_leak_is_blamed_on_others")
 class TestReaching:
     def test_a_missing_socket_is_unreachable(
         self, clean_docker_environment: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

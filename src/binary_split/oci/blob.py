@@ -36,22 +36,27 @@ def hash_bytes(content: bytes) -> Digest:
     return Digest(state.finalize().hex())
 
 
-def hash_blob(chunks: Iterable[bytes | memoryview]) -> Blob:
+def hash_blob(chunks: Iterable[bytes | memoryview], *, max_plain_bytes: int | None = None) -> Blob:
     """Read a whole blob, through its compression too, in constant memory.
 
     Raises:
         ArchiveFormatError: a compressed blob is damaged or too large.
     """
-    hasher = BlobHasher()
+    hasher = BlobHasher(max_plain_bytes=max_plain_bytes)
     for chunk in chunks:
         hasher.update(chunk)
     return hasher.finish()
 
 
 class BlobHasher:
-    """Digests a blob chunk by chunk, as small as they may be."""
+    """Digests a blob chunk by chunk, as small as they may be.
 
-    def __init__(self) -> None:
+    Args:
+        max_plain_bytes: how much it may hold uncompressed; None: as much as any layer.
+    """
+
+    def __init__(self, *, max_plain_bytes: int | None = None) -> None:
+        self._max_plain_bytes = max_plain_bytes
         self._stored = hashes.Hash(hashes.SHA256())
         self._plain: hashes.Hash | None = None
         self._decompressor: Decompressor | None = None
@@ -95,7 +100,7 @@ class BlobHasher:
         self._head = None
         self._compression = detect_compression(head)
         if self._compression is not Compression.NONE:
-            self._decompressor = Decompressor(self._compression)
+            self._decompressor = Decompressor(self._compression, max_bytes=self._max_plain_bytes)
             self._plain = hashes.Hash(hashes.SHA256())
             self._decompress(head)
 

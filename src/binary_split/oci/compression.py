@@ -37,11 +37,13 @@ class Decompressor:
     """Decompresses gzip or zstd chunk by chunk; streams may follow each other, as both formats allow.
 
     Raises:
-        ArchiveFormatError: the bytes are damaged, cut off, or hold more than ``LIMITS.layer_bytes``.
+        ArchiveFormatError: the bytes are damaged, cut off, or hold more than ``max_bytes``, or else than any
+            layer may.
     """
 
-    def __init__(self, compression: Compression) -> None:
+    def __init__(self, compression: Compression, *, max_bytes: int | None = None) -> None:
         self._compression = compression
+        self._max_bytes = LIMITS.layer_bytes if max_bytes is None else max_bytes
         self._size = 0
         self._start()
 
@@ -65,8 +67,8 @@ class Decompressor:
         while True:
             piece = self._stream.decompress(chunk, LIMITS.chunk_bytes)
             self._size += len(piece)
-            if self._size > LIMITS.layer_bytes:
-                raise ArchiveFormatError("a compressed layer holds more than any layer")
+            if self._size > self._max_bytes:
+                raise ArchiveFormatError(f"a compressed layer holds more than {self._max_bytes} bytes")
             yield piece
             chunk = getattr(self._stream, "unconsumed_tail", b"")  # zlib hands it back, zstd keeps it
             if self._stream.eof or (not chunk and len(piece) < LIMITS.chunk_bytes):

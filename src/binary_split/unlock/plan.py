@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from binary_split.errors import ArchiveDamagedError, ImageMismatchError, ImageMissingError
+from binary_split.errors import ImageMismatchError, ImageMissingError
 from binary_split.model import Digest, ImagePins, ImageRef
 from binary_split.oci.blob import Blob, hash_blob
 from binary_split.oci.compression import MARK_BYTES, Compression, Decompressor, detect_compression
@@ -87,13 +87,9 @@ def build_tar(tar: ImageContents, images: Iterable[PlannedImage]) -> LayoutTar:
 
 
 def _decompress(chunks: Iterable[memoryview], compression: Compression, plain_size: int) -> Iterator[bytes]:
-    decompressor = Decompressor(compression)
+    decompressor = Decompressor(compression, max_bytes=plain_size)
     for chunk in chunks:
-        for piece in decompressor.pieces(bytes(chunk)):
-            plain_size -= len(piece)
-            if plain_size < 0:
-                raise ArchiveDamagedError
-            yield piece
+        yield from decompressor.pieces(bytes(chunk))
     decompressor.finish()
 
 

@@ -22,7 +22,8 @@ def verify_layers(contents: ReleaseContents, *, report: ProgressSink = ignore_pr
     total = sum(blob.size for blob in layers)
     done = 0
     for stated in layers:
-        found = hash_blob(contents.chunks(blob_path(stated.digest)))
+        chunks = contents.chunks(blob_path(stated.digest))
+        found = hash_blob(chunks, max_plain_bytes=stated.plain_size)
         if (found.digest, found.diff_id, found.plain_size) != (
             stated.digest,
             stated.diff_id,
