@@ -163,6 +163,11 @@ class PrivateDockerd:
         """Return the spool folders that loads left or are using now."""
         return sorted((self.data_root / "tmp").glob("docker-import-*"))
 
+    def leftover_files(self) -> list[Path]:
+        """Return the files in them; the engine may be removing them meanwhile, which `os.walk` passes over."""
+        walks = (os.walk(folder) for folder in self.leftovers())
+        return [Path(folder) / name for walk in walks for folder, _folders, names in walk for name in names]
+
     def _launch(self, driver: str) -> bool:
         (self.folder / "pid").unlink(missing_ok=True)
         with self.log.open("ab") as log:

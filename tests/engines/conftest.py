@@ -91,8 +91,7 @@ def _images(engine: PrivateDockerd) -> list[str]:
 
 
 def _leftovers(engine: PrivateDockerd) -> list[str]:
-    files = [path for folder in engine.leftovers() for path in folder.rglob("*") if path.is_file()]
-    return [*_images(engine), *map(str, files)]
+    return [*_images(engine), *map(str, engine.leftover_files())]
 
 
 Serve = Callable[[Scripts], ScriptedEngine]
