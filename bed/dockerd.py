@@ -164,7 +164,7 @@ class PrivateDockerd:
         return sorted((self.data_root / "tmp").glob("docker-import-*"))
 
     def leftover_files(self) -> list[Path]:
-        """Return the files in them; the engine may be removing them meanwhile, which `os.walk` passes over."""
+        """Return the files in them; `os.walk` passes over what the engine removes meanwhile."""
         walks = (os.walk(folder) for folder in self.leftovers())
         return [Path(folder) / name for walk in walks for folder, _folders, names in walk for name in names]
 
