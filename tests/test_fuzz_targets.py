@@ -1,0 +1,57 @@
+"""The fuzz targets, without a fuzzer: they run, accept valid bytes, and hold under a few hundred changes."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from binary_split.errors import BinarySplitError
+from tests.soak.fuzz_targets import TARGETS
+
+CHANGES = 250
+_TOKENS = (b"\0", b"\n", b" ", b'"', b"[]", b"{}", b"null", b"-1", b"1e9", b"-> ", b"\xff\xfe", b'\\ud800"')
+
+
+def mutate(raw: bytes, chance: random.Random) -> bytes:
+    """Change a few places: flip, cut out, double, or put a token in."""
+    changed = bytearray(raw)
+    for _change in range(chance.randint(1, 4)):
+        start = chance.randint(0, len(changed))
+        end = min(len(changed), start + chance.choice((1, 2, 8, 64, 512)))
+        match chance.randrange(4):
+            case 0:
+                changed[start:end] = bytes(byte ^ 1 << chance.randrange(8) for byte in changed[start:end])
+            case 1:
+                del changed[start:end]
+            case 2:
+                changed[start:start] = changed[start:end]
+            case _:
+                changed[start:end] = chance.choice(_TOKENS)
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_nothing_but_our_own_errors_comes_out_of(name: str) -> None:
+    target, chance = TARGETS[name], random.Random(name)
+    seeds = list(target.make_seeds())
+    for _number in range(CHANGES):
+        raw = mutate(chance.choice(seeds), chance)
+        try:
+            target(raw)
+        except Exception as error:
+            error.add_note(f"target {name}, input {raw!r}")
+            raise
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_the_seeds_reach_behind_the_parser_of(name: str) -> None:
+    """One seed at least is valid, or the target would try nothing but the first check."""
+    accepted = 0
+    for seed in TARGETS[name].make_seeds():
+        try:
+            TARGETS[name].run(seed)
+        except BinarySplitError:
+            continue
+        accepted += 1
+    assert accepted
