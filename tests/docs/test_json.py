@@ -12,6 +12,7 @@ import pytest
 from bed.images import build_release
 from tests.commandline import CommandLine, Ran
 
+pytestmark = pytest.mark.slow  # each command is a process of its own
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "json.md").read_text(encoding="utf-8")
 TYPES: Mapping[str, Callable[[object], bool]] = {
     "text": lambda value: isinstance(value, str),

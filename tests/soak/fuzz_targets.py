@@ -45,10 +45,12 @@ from binary_split.oci.statement import ReleaseStatement
 from binary_split.oci.tar import RECORD, TarReader
 from binary_split.unlock.verifying import verify_layers
 from tests.archive.age.kit import FRAGMENT, IDENTITY, KEY_ID, VECTORS, header_size, sealed
+from tests.oci.kit import Parts as DockerParts
 from tests.oci.kit import pack as pack_tar
 from tests.oci.kit import unpack as unpack_tar
 from tests.oci.statements import BESIDE_CBC, STATEMENT
 from tests.releases import KEY, TRUST, make_age_release, pack, replaced, unpack
+from tests.releases import Parts as ReleaseParts
 
 _SMALL = 8_000
 _X25519 = "AGE-SECRET-KEY-1EGTZVFFV20835NWYV6270LXYVK2VKNX2MMDKWYKLMGR48UAWX40Q2P2LM0"
@@ -136,7 +138,7 @@ def image_tar(raw: bytes) -> None:
 
 def image_manifest(raw: bytes) -> None:
     """A sound tar but for its manifest."""
-    ImageTar(io.BytesIO(pack_tar(unpack_tar(_docker_archive()) | {"manifest.json": raw})))
+    ImageTar(io.BytesIO(pack_tar(_docker_parts() | {"manifest.json": raw})))
 
 
 def image_config(raw: bytes) -> None:
@@ -160,7 +162,7 @@ def release_tar(raw: bytes) -> None:
 
 def release_tar_statement(raw: bytes) -> None:
     """A sound release but for its statement."""
-    _read_release(pack(replaced(unpack(_release()), "release.json", unsigned_envelope(raw))))
+    _read_release(pack(replaced(_release_parts(), "release.json", unsigned_envelope(raw))))
 
 
 def _read_release(raw: bytes) -> None:
@@ -212,6 +214,16 @@ def _release() -> bytes:
         names = ("azaion/flights", "azaion/autopilot")
         release = make_age_release(Path(folder), names=names, filler_bytes=1000)
         return release.plain
+
+
+@cache
+def _docker_parts() -> DockerParts:
+    return unpack_tar(_docker_archive())
+
+
+@cache
+def _release_parts() -> ReleaseParts:
+    return unpack(_release())
 
 
 def _age_vectors() -> list[bytes]:
@@ -274,7 +286,7 @@ def _tar_seeds() -> list[bytes]:
 
 def _envelope_seeds() -> list[bytes]:
     signed = (VECTORS / "archive-v1" / "release.cbc.release.json").read_bytes()
-    return [signed, dict(unpack(_release()))["release.json"], unsigned_envelope(STATEMENT.serialise())]
+    return [signed, dict(_release_parts())["release.json"], unsigned_envelope(STATEMENT.serialise())]
 
 
 def _statement_seeds() -> list[bytes]:
@@ -282,7 +294,7 @@ def _statement_seeds() -> list[bytes]:
 
 
 def _release_statement_seeds() -> list[bytes]:
-    return [TRUST.open_envelope(dict(unpack(_release()))["release.json"])]
+    return [TRUST.open_envelope(dict(_release_parts())["release.json"])]
 
 
 def _name_seeds() -> list[bytes]:
