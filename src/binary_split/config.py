@@ -33,7 +33,7 @@ MIB = 1024 * KIB
 GIB = 1024 * MIB
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, repr=False)  # what is not generated is not compiled at each start
 class Limits:
     """Every bound on foreign bytes and on waiting, each with its unit."""
 

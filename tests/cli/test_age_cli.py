@@ -33,6 +33,8 @@ from tests.releases import (
     unpack,
 )
 
+pytestmark = pytest.mark.slow  # each test runs the program
+
 OTHER_FRAGMENT = b"another fragment of the tests"
 PASSPHRASE = "correct horse battery staple"
 

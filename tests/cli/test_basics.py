@@ -18,6 +18,8 @@ from tests.running import CLI, child_environment, python, run_cli, started
 from tests.sealed import seal_same
 from tests.test_facade import write_sparse_archive
 
+pytestmark = pytest.mark.slow  # each test runs the program
+
 FRAGMENT = b"the fragment of a test"
 COMMANDS = [
     *("seal", "unlock", "check", "decrypt", "inspect", "keygen", "verify", "extract", "rekey", "identity"),

@@ -47,6 +47,8 @@ from tests.releases import (
 )
 from tests.test_sealing import FAULTS
 
+pytestmark = pytest.mark.slow  # each test seals a release
+
 CANARY = b"Example software for tests."  # stands in a layer of every image of the bed
 Fault = Callable[[Path, Path], Path]
 

@@ -47,6 +47,8 @@ from tests.releases import (
     unpack,
 )
 
+pytestmark = pytest.mark.slow  # each test seals and unlocks a release
+
 SAME_WORDS = "wrong fragment or damaged archive"
 FULL = ["checking", "authenticating", "downloading_key", "decrypting", "loading_images", "verifying", "ready"]
 CHUNK = 65536 + 16
