@@ -30,6 +30,8 @@ from tests.archives import (
 )
 from tests.commandline import CommandLine, Ran
 
+pytestmark = pytest.mark.slow  # each test seals a release
+
 NAMES = ("azaion/flights", "azaion/autopilot")
 CANARY = b"Example software for tests."  # stands in a layer of every image of the bed
 

@@ -42,7 +42,7 @@ CANARY = b"plaintext-canary-of-a-layer"
 
 
 # Docker's library leaves a socket open where it cannot connect.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")]
 
 
 @pytest.fixture(autouse=True)

@@ -24,6 +24,8 @@ from binary_split.errors import (
 from binary_split.keyclient import fetch_fragment
 from tests.keyclient.conftest import FRAGMENT, TOKEN, Client, Serve
 
+pytestmark = pytest.mark.slow  # they wait for deadlines
+
 OK = answer("200 OK", body=FRAGMENT)
 DEADLINE_S = 0.3
 AT_MOST_S = 4.0  # generous: what matters is that a drip of minutes ends at all
