@@ -39,6 +39,8 @@ class Outermost:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                # before the answer leaves: whoever has it finds it in the log
+                ACCESS_LOG.info("%s %s %s %d", _client(scope), scope["method"], _path(scope), status)
             await send(message)
 
         try:
@@ -48,8 +50,6 @@ class Outermost:
             if status:  # too late for another answer: let the server cut the connection
                 raise ConnectionAbortedError from None
             await FAILED.response()(scope, receive, send_noting)
-        finally:
-            ACCESS_LOG.info("%s %s %s %d", _client(scope), scope["method"], _path(scope), status)
 
 
 def _frames(trace: TracebackType | None) -> str:
