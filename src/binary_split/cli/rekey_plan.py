@@ -15,11 +15,10 @@ from binary_split.archive.age import (
     parse_recipient,
 )
 from binary_split.archive.age.fragment import KIND as FRAGMENT
-from binary_split.archive.age.fragment import is_key_id
 from binary_split.archive.age.header import SCRYPT
 from binary_split.cli.options import read_fragment
 from binary_split.errors import ConfigError
-from binary_split.model import Fragment
+from binary_split.model import Fragment, is_key_id
 
 
 @dataclass(frozen=True, slots=True)

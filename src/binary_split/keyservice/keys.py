@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,12 +14,11 @@ from binary_split.keyservice.clock import Clock, from_seconds, to_seconds
 from binary_split.keyservice.database import reading, writing
 from binary_split.keyservice.envelope import Envelope
 from binary_split.keyservice.schema import KEYS
-from binary_split.model import Fragment
+from binary_split.model import Fragment, is_key_id
 
 FRAGMENT_BYTES = 32
 """How long a fragment is that is made here; an imported one has the length that it has."""
 
-_KEY_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 Deliver = Callable[[bytes], None]
 """Hands a secret over before it is committed; if that raises, nothing is stored."""
@@ -48,7 +46,7 @@ class KeyRepository:
         Raises:
             RecordError: the key-id is malformed, or exists already.
         """
-        if not _KEY_ID.fullmatch(key_id):
+        if not is_key_id(key_id):
             raise RecordError(
                 f"not a key-id: {key_id[:100]!r}",
                 hint="A key-id is 1 to 64 of a-z, 0-9, '.', '_' and '-', and starts with a letter or digit.",

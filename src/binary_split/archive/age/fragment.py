@@ -8,7 +8,6 @@ random bytes.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,11 +16,10 @@ from binary_split.archive.age.encoding import decode_base64, encode_base64
 from binary_split.archive.age.header import Stanza
 from binary_split.config import LIMITS
 from binary_split.errors import ArchiveFormatError, ConfigError
-from binary_split.model import Fragment
+from binary_split.model import Fragment, is_key_id
 
 KIND = "binary-split"
 _SALT_BYTES = 16
-_KEY_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _INFO = b"binary-split/v1 fragment "
 
 
@@ -102,11 +100,6 @@ class FragmentIdentity:
             if (file_key := unwrap_file_key(wrap_key, each.body)) is not None:
                 return file_key
         return None
-
-
-def is_key_id(text: str) -> bool:
-    """Say whether a text can name a fragment: ``[a-z0-9][a-z0-9._-]{0,63}``."""
-    return _KEY_ID.fullmatch(text) is not None
 
 
 def parse_fragment_stanzas(stanzas: Sequence[Stanza]) -> tuple[FragmentStanza, ...]:

@@ -17,13 +17,12 @@ from binary_split.archive.age.bech32 import decode_bech32, encode_bech32
 from binary_split.archive.age.fragment import (
     FragmentIdentity,
     FragmentStanza,
-    is_key_id,
     parse_fragment_stanzas,
 )
 from binary_split.archive.age.header import Stanza
 from binary_split.config import LIMITS
 from binary_split.errors import ConfigError
-from binary_split.model import Fragment
+from binary_split.model import Fragment, is_key_id
 
 _PREFIX = "age-plugin-binary-split-"
 _PATHS = ("fragment_file", "token_file", "ca_file")
