@@ -164,6 +164,14 @@ def child_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]
     return {name: value for name, value in environ.items() if name != _TOKEN_VARIABLE}
 
 
+def credentials_folder(environ: Mapping[str, str] = os.environ) -> Path | None:
+    """Return where the service manager put this service's credentials, None where it gave none."""
+    from pathlib import Path
+
+    folder = environ.get("CREDENTIALS_DIRECTORY")
+    return Path(folder) if folder else None
+
+
 def docker_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return the variables by which Docker's own clients find their engine, those that are set."""
     names = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")

@@ -44,7 +44,10 @@ BinarySplitError
     ├── KeyStoreStateError
     ├── KeyEncryptionKeyError
     ├── KeyStoreDamagedError
-    └── RecordError
+    ├── RecordError
+    ├── AuditBrokenError
+    ├── KeyStoreRolledBackError
+    └── EnrolmentRefusedError
 
 A class is the cause, its ``hint`` what to do about it, ``retryable`` whether the same call may succeed later.
 ``docs/exit-codes.md`` is generated from this tree.
@@ -438,8 +441,34 @@ class KeyStoreDamagedError(KeyStoreError):
 
 
 class RecordError(KeyStoreError):
-    """A key or token that was named does not exist, exists already, or has a bad name."""
+    """A key, device, grant or token that was named does not exist, exists already, or has a bad name."""
 
     code = "record"
     exit_code = 64
     hint = "List what is there with `binary-split key list` or `binary-split token list`."
+
+
+class AuditBrokenError(KeyStoreError):
+    """The audit chain or a checkpoint of it does not hold: a record is missing, altered, added or moved."""
+
+    code = "audit-broken"
+    exit_code = 65
+    hint = (
+        "Keep the database as it is, as evidence, and compare it with a backup and with shipped checkpoints."
+    )
+
+
+class KeyStoreRolledBackError(KeyStoreError):
+    """The database is older than the checkpoints beside the audit key: a backup was restored."""
+
+    code = "key-store-rolled-back"
+    exit_code = 66
+    hint = "If you restored a backup, run `binary-split keyservice accept-restore`: it revokes again."
+
+
+class EnrolmentRefusedError(KeyStoreError):
+    """An enrolment code is unknown, was used, was revoked or has expired; which of them is not told."""
+
+    code = "enrolment-refused"
+    exit_code = 67
+    hint = "Ask for a new code: each works once and for a short time."
