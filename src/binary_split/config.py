@@ -39,6 +39,8 @@ class Limits:
 
     fragment_bytes: int = 64 * KIB
     token_bytes: int = 8 * KIB
+    sealed_fragment_bytes: int = 92 * KIB  # base64 of a fragment and what sealing adds, and its names
+    device_key_bytes: int = 1 * KIB
 
     # One fetch of a fragment, all its tries and waits together.
     fetch_deadline_s: float = 60.0

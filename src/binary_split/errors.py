@@ -27,7 +27,9 @@ BinarySplitError
 │   ├── FragmentEmptyError
 │   ├── FragmentNotBinaryError
 │   ├── FragmentTooLongError
-│   └── FragmentTruncatedError
+│   ├── FragmentTruncatedError
+│   ├── SealedFragmentError
+│   └── EnrolmentRefusedError
 ├── EngineError
 │   ├── EngineProgramMissingError
 │   ├── EngineUnreachableError
@@ -85,7 +87,7 @@ class ConfigError(BinarySplitError):
 
 
 class SecretFileError(BinarySplitError):
-    """A file that holds a token, a fragment, a publisher key or a passphrase cannot be used."""
+    """A file that holds a token, a fragment, a private key or a passphrase cannot be used."""
 
     code = "secret-file"
     exit_code = 4
@@ -306,6 +308,30 @@ class FragmentTruncatedError(KeyServiceError):
     exit_code = 35
     retryable = True
     hint = "Check the network and try again."
+
+
+class SealedFragmentError(KeyServiceError):
+    """A sealed fragment does not open: it is for another device, key or request, or damaged."""
+
+    code = "sealed-fragment"
+    exit_code = 36
+    hint = "Check the device key, or ask the vendor to seal the fragment again to this device's public key."
+
+    def __init__(
+        self,
+        message: str = "the sealed fragment is damaged, or for another device, key or request",
+        *,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+
+
+class EnrolmentRefusedError(KeyServiceError):
+    """The key service does not accept the enrolment code, or not with this device id or public key."""
+
+    code = "enrolment-refused"
+    exit_code = 37
+    hint = "Ask the vendor for a new code: one works once, and for a short time."
 
 
 class EngineError(BinarySplitError):

@@ -28,6 +28,11 @@ def is_key_id(text: str) -> bool:
     return _KEY_ID.fullmatch(text) is not None
 
 
+def is_device_id(text: str) -> bool:
+    """Tell whether a text can name a device: the same form as a key-id."""
+    return _KEY_ID.fullmatch(text) is not None
+
+
 def is_tag(text: str) -> bool:
     """Tell whether a text can be an image's tag, and so a release's version."""
     return _TAG.fullmatch(text) is not None
