@@ -172,19 +172,31 @@ def secret_output(path: Path) -> Iterator[Callable[[bytes], None]]:
         raise
 
 
-def read_secret(path: Path, *, what: str, max_bytes: int) -> bytes:
+def read_secret(path: Path, *, what: str, max_bytes: int, is_private: bool = False) -> bytes:
     """Read a file that holds a secret, byte-exact; ``-`` is stdin.
 
+    Args:
+        path: where it is.
+        what: what it holds, for messages.
+        max_bytes: how long it may be.
+        is_private: it must be closed to its group and others.
+
     Raises:
-        SecretFileError: it cannot be read, is empty or longer than ``max_bytes``.
+        SecretFileError: it cannot be read, is empty, longer than ``max_bytes``, or open to others.
     """
     try:
         if str(path) == "-":
             secret = sys.stdin.buffer.read(max_bytes + 1)
         else:
             with path.open("rb") as file:
-                if stat.S_ISDIR(os.fstat(file.fileno()).st_mode):
+                mode = os.fstat(file.fileno()).st_mode
+                if stat.S_ISDIR(mode):
                     raise SecretFileError(f"the {what} file {path} is a folder")
+                if is_private and stat.S_IMODE(mode) & 0o077:
+                    raise SecretFileError(
+                        f"the {what} file {path} is open to others (mode {stat.S_IMODE(mode):04o})",
+                        hint=f"Run `chmod 600 {path}`, and consider who may have read it.",
+                    )
                 secret = file.read(max_bytes + 1)
     except OSError as error:
         raise SecretFileError(f"cannot read the {what} file {path}: {error.strerror or error}") from error

@@ -66,7 +66,7 @@ def test_another_device_key_or_request_is_refused_in_the_same_words(
 )
 def test_a_document_that_says_it_is_for_another_does_not_open(other: dict[str, object]) -> None:
     sealed = SealedFragment.parse(SEALED[Kem.X25519])
-    relabelled = replace(sealed, binding=replace(sealed.binding, **other))
+    relabelled = replace(sealed, binding=replace(sealed.binding, **other))  # type: ignore[arg-type]
     for expected in ({}, EXPECTED, EXPECTED | other):
         with pytest.raises(SealedFragmentError, match=ONE_ERROR):
             opened(relabelled.serialise(), **expected)

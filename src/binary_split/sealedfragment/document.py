@@ -141,8 +141,9 @@ def open_fragment(
         binding.key_id if key_id is None else key_id,
         binding.nonce if nonce is None else nonce,
     )
-    plain = key.open(sealed.sealed, info=expected.info()) if key.kem is sealed.kem else None
-    if not plain or expected != binding:
+    is_for_us = key.kem is sealed.kem and expected == binding
+    plain = key.open(sealed.sealed, info=expected.info()) if is_for_us else None
+    if not plain:
         raise SealedFragmentError
     return Fragment(plain)
 
