@@ -37,7 +37,7 @@ _REFUSALS: dict[int, tuple[type[KeyServiceError], str]] = {
     429: (RateLimitedError, "the key service was asked too often (429)"),
 }
 _HINTS = {
-    DEVICE_KEY_NEEDED: "This device is enrolled, and fragments are sealed to its key: name it with --device-key."
+    DEVICE_KEY_NEEDED: "This device is enrolled, and fragments are sealed to its key: give --device-key."
 }
 _DOCUMENT = re.compile(r"text/(?:html|xml)|application/(?:json|xml)|[^;]*\+(?:json|xml)")
 _JSON = re.compile(r"application/(?:[^;]*\+)?json")
