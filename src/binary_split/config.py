@@ -41,6 +41,7 @@ class Limits:
     token_bytes: int = 8 * KIB
     sealed_fragment_bytes: int = 92 * KIB  # base64 of a fragment and what sealing adds, and its names
     device_key_bytes: int = 1 * KIB
+    key_ids_asked: int = 8  # of an archive, one after the other, for the one that this device may have
     enrolment_bytes: int = 16 * KIB  # the answer to an enrolment
 
     # One fetch of a fragment, all its tries and waits together.

@@ -327,11 +327,11 @@ class SealedFragmentError(KeyServiceError):
 
 
 class EnrolmentRefusedError(KeyServiceError):
-    """The key service does not accept the enrolment code, or not with this device id or public key."""
+    """An enrolment code is unknown, was used, was revoked or has expired; which of them is not told."""
 
     code = "enrolment-refused"
     exit_code = 37
-    hint = "Ask the vendor for a new code: one works once, and for a short time."
+    hint = "Ask the vendor for a new code: each works once and for a short time."
 
 
 class EngineError(BinarySplitError):

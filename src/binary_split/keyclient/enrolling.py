@@ -16,11 +16,6 @@ from binary_split.model import is_device_id
 if TYPE_CHECKING:
     from binary_split.sealedfragment import PublicKey
 
-_REFUSALS = {
-    403: "the key service does not accept the code",
-    409: "the key service has another device of that id",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
@@ -35,7 +30,7 @@ class Enrolment:
     token: str = field(repr=False)
 
 
-def enrol(service: Service, code: str, public_key: PublicKey, *, device: str | None = None) -> Enrolment:
+def enrol(service: Service, code: str, public_key: PublicKey) -> Enrolment:
     """Spend a one-time code; the key service will seal fragments to this public key and to no other.
 
     A try whose answer was lost is repeated with the same code and public key, which the service takes as the
@@ -45,10 +40,9 @@ def enrol(service: Service, code: str, public_key: PublicKey, *, device: str | N
         service: whom to ask.
         code: from the vendor, sent to that origin and to no other.
         public_key: this device's.
-        device: the id that this device would like; None leaves it to the vendor.
 
     Raises:
-        EnrolmentRefusedError: the code is unknown, used or expired, or the id is another device's.
+        EnrolmentRefusedError: the code is unknown, used, revoked or expired.
         KeyServiceError: another of its subclasses, by cause.
         SecretFileError: the code is not one; nothing was sent.
         ConfigError: the CA file cannot be used; nothing was sent.
@@ -56,8 +50,7 @@ def enrol(service: Service, code: str, public_key: PublicKey, *, device: str | N
     from binary_split.keyclient.exchange import Request
 
     masked = _parse_code(code, service.limits.token_bytes)
-    wish = {} if device is None else {"device": device}
-    body = json.dumps({"code": code, "public_key": public_key.serialise(), **wish}).encode()
+    body = json.dumps({"code": code, "public_key": public_key.serialise()}).encode()
     del code  # a report that shows the variables of each frame shows the masked one
     max_bytes = service.limits.enrolment_bytes
     request = Request(service.address(ENROL_PATH), None, max_bytes, body)
@@ -75,8 +68,8 @@ def _parse_code(code: str, max_bytes: int) -> BearerToken:
 
 
 def _read_enrolment(answer: Answer, code: BearerToken, max_bytes: int) -> Enrolment:
-    if answer.status in _REFUSALS:
-        raise EnrolmentRefusedError(_REFUSALS[answer.status] + explain_refusal(answer, code))
+    if answer.status == 403:
+        raise EnrolmentRefusedError(f"the key service refuses the code{explain_refusal(answer, code)}")
     if answer.status in {404, 405}:
         raise KeyServiceAnswerError(f"there is no key service that enrols devices ({answer.status})")
     enrolment = _parse_enrolment(read_document(answer, code, max_bytes=max_bytes))
