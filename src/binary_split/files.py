@@ -172,6 +172,28 @@ def secret_output(path: Path) -> Iterator[Callable[[bytes], None]]:
         raise
 
 
+@contextmanager
+def reserved_secret(path: Path, *, max_bytes: int) -> Iterator[Callable[[bytes], None]]:
+    """Take a new file (mode 0600) and room on its disk, and give a function that writes the secret there.
+
+    For a secret that comes once: what can go wrong with its file does so before. If the block fails
+    there is no file.
+
+    Raises:
+        OutputError: the file exists already, or cannot be written.
+    """
+    with write_atomically(path, mode=0o600, overwrite=False) as file:
+        with _mapped(path):
+            os.posix_fallocate(file.fileno(), 0, max_bytes)
+
+        def deliver(secret: bytes) -> None:
+            file.write(secret)
+            with _mapped(path):
+                file.truncate(len(secret))
+
+        yield deliver
+
+
 def read_secret(path: Path, *, what: str, max_bytes: int, is_private: bool = False) -> bytes:
     """Read a file that holds a secret, byte-exact; ``-`` is stdin.
 
