@@ -154,12 +154,11 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
             table[name] = value
     if environ.get("BINARY_SPLIT_INSECURE_HTTP"):
         table["insecure_http"] = environ["BINARY_SPLIT_INSECURE_HTTP"] == "1"
-    credentials = environ.get("CREDENTIALS_DIRECTORY")
-    if credentials and not table.get("device_key_file"):
-        path = f"{credentials}/{_DEVICE_KEY_CREDENTIAL}"
-        if os.path.exists(path):  # noqa: PTH110 - pathlib is not imported for this alone
-            table["device_key_file"] = path
-    table["credentials_folder"] = credentials
+    credentials = credentials_folder(environ)
+    device_key_file = _path(table, "device_key_file")
+    if credentials is not None and device_key_file is None:
+        credential = credentials / _DEVICE_KEY_CREDENTIAL
+        device_key_file = credential if credential.exists() else None
     return Settings(
         token=environ.get(_TOKEN_VARIABLE) or None,
         image_ids=_parse_image_ids(table.get("image_ids", {})),
@@ -169,9 +168,9 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         token_file=_path(table, "token_file"),
         ca_file=_path(table, "ca_file"),
         trusted_keys_folder=_path(table, "trusted_keys_folder"),
-        device_key_file=_path(table, "device_key_file"),
+        device_key_file=device_key_file,
         device_id=_text(table, "device_id"),
-        credentials_folder=_path(table, "credentials_folder"),
+        credentials_folder=credentials,
     )
 
 
@@ -192,6 +191,14 @@ def source_date_epoch(environ: Mapping[str, str] = os.environ) -> int | None:
 def child_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return the environment for a child process: everything but our own secrets."""
     return {name: value for name, value in environ.items() if name != _TOKEN_VARIABLE}
+
+
+def credentials_folder(environ: Mapping[str, str] = os.environ) -> Path | None:
+    """Return where the service manager put this service's credentials, None where it gave none."""
+    from pathlib import Path
+
+    folder = environ.get("CREDENTIALS_DIRECTORY")
+    return Path(folder) if folder else None
 
 
 def docker_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -46,7 +46,9 @@ BinarySplitError
     ├── KeyStoreStateError
     ├── KeyEncryptionKeyError
     ├── KeyStoreDamagedError
-    └── RecordError
+    ├── RecordError
+    ├── AuditBrokenError
+    └── KeyStoreRolledBackError
 
 A class is the cause, its ``hint`` what to do about it, ``retryable`` whether the same call may succeed later.
 ``docs/exit-codes.md`` is generated from this tree.
@@ -464,8 +466,26 @@ class KeyStoreDamagedError(KeyStoreError):
 
 
 class RecordError(KeyStoreError):
-    """A key or token that was named does not exist, exists already, or has a bad name."""
+    """A key, device, grant or token that was named does not exist, exists already, or has a bad name."""
 
     code = "record"
     exit_code = 64
     hint = "List what is there with `binary-split key list` or `binary-split token list`."
+
+
+class AuditBrokenError(KeyStoreError):
+    """The audit chain or a checkpoint of it does not hold: a record is missing, altered, added or moved."""
+
+    code = "audit-broken"
+    exit_code = 65
+    hint = (
+        "Keep the database as it is, as evidence, and compare it with a backup and with shipped checkpoints."
+    )
+
+
+class KeyStoreRolledBackError(KeyStoreError):
+    """The database is older than the checkpoints beside the audit key: a backup was restored."""
+
+    code = "key-store-rolled-back"
+    exit_code = 66
+    hint = "If you restored a backup, run `binary-split keyservice accept-restore`: it revokes again."

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import event
 
 from binary_split.errors import KeyStoreDamagedError, KeyStoreStateError
+from binary_split.keyservice.releases import ReleaseRequest
 from binary_split.keyservice.state import open_state
 from binary_split.keyservice.store import Store
 from binary_split.model import Fragment
@@ -33,14 +34,18 @@ def test_a_locked_database_is_503_and_the_service_recovers(own_service: Service,
     assert own_service.ask(path="/readyz").status_code == 200
 
 
-def test_another_writer_does_not_keep_fragments_from_devices(own_service: Service, state: Path) -> None:
+def test_another_writer_is_503_since_no_record_can_be_made_and_then_fragments_flow(
+    own_service: Service, state: Path
+) -> None:
     token = own_service.issue()
     with closing(sqlite3.connect(state / "keyservice.sqlite3", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        assert own_service.ask(token).status_code == 200
+        answer = own_service.ask(token)
+        assert answer.status_code == 503
+        assert FRAGMENT not in answer.content
         with pytest.raises(KeyStoreStateError, match="locked"):
             own_service.issue()
-    assert own_service.issue()
+    assert own_service.ask(token).status_code == 200
 
 
 def test_a_full_disk_is_named_and_leaves_the_store_usable(store: Store) -> None:
@@ -88,11 +93,11 @@ def test_an_unexpected_exception_is_a_bare_500_and_its_message_is_not_logged(
 ) -> None:
     quoting = "something ".__add__
 
-    def fail(_store: Store, token: str, *, key_id: str | None = None) -> None:
-        raise ValueError(quoting(token))
+    def fail(_store: Store, request: ReleaseRequest) -> None:
+        raise ValueError(quoting(request.token))
 
     token = service.issue()
-    monkeypatch.setattr(Store, "release", fail)
+    monkeypatch.setattr(Store, "submit_release", fail)
     with caplog.at_level(logging.DEBUG):
         answer = service.ask(token)
     assert answer.status_code == 500

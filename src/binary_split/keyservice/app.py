@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Security
@@ -22,13 +23,14 @@ from binary_split.keyservice.problems import (
     answer_http,
     answer_problem,
 )
+from binary_split.keyservice.releases import ReleaseRequest
 from binary_split.keyservice.store import Store
 from binary_split.version import __version__
 
 _OCTETS = "application/octet-stream"
 
 
-def _store(request: Request) -> Store:
+async def _store(request: Request) -> Store:
     store: Store = request.app.state.store
     return store
 
@@ -68,15 +70,18 @@ _FRAGMENT_ANSWERS: dict[int | str, dict[str, Any]] = {
     operation_id="fetchKeyFragment",
     tags=["fragments"],
 )
-def _key_fragment(
+async def _key_fragment(
+    request: Request,
     store: _StoreOf,
     token: Annotated[str, Security(BearerToken())],
     key_id: Annotated[
         str | None, Query(description="The fragment that is meant; without it the token's own.")
     ] = None,
 ) -> Response:
-    fragment = store.release(token, key_id=key_id)
-    return Response(fragment.reveal(), media_type=_OCTETS, headers=NO_STORE)
+    source = request.client.host if request.client else "-"
+    asked = ReleaseRequest(token=token, key_id=key_id, source=source)
+    released = await asyncio.wrap_future(store.submit_release(asked))
+    return Response(released.fragment.reveal(), media_type=_OCTETS, headers=NO_STORE)
 
 
 @_router.get("/healthz", summary="Is the process alive?", operation_id="isAlive", tags=["probes"])
