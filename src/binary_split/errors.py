@@ -28,6 +28,7 @@ BinarySplitError
 │   ├── FragmentNotBinaryError
 │   ├── FragmentTooLongError
 │   ├── FragmentTruncatedError
+│   ├── DeviceKeyNeededError
 │   ├── SealedFragmentError
 │   └── EnrolmentRefusedError
 ├── EngineError
@@ -310,6 +311,14 @@ class FragmentTruncatedError(KeyServiceError):
     exit_code = 35
     retryable = True
     hint = "Check the network and try again."
+
+
+class DeviceKeyNeededError(KeyServiceError):
+    """403: the fragment leaves the key service only sealed to the key that this device enrolled."""
+
+    code = "device-key-needed"
+    exit_code = 38
+    hint = "Name this device's key with --device-key; a device that has none yet is enrolled first."
 
 
 class SealedFragmentError(KeyServiceError):

@@ -216,8 +216,8 @@ class TestKeyService:
     ) -> None:
         body = b'{"type":"urn:binary-split:problem:device-key-needed","title":"Forbidden","status":403}'
         with service.serve(answer("403 Forbidden", PROBLEM, body=body)) as server:
-            ran = shelf.run("unlock", *shelf.age, *service.options(server), *shelf.engine(), status=28)
-        ran.assert_failed(28, "--device-key")
+            ran = shelf.run("unlock", *shelf.age, *service.options(server), *shelf.engine(), status=38)
+        ran.assert_failed(38, "--device-key")
 
     def test_a_device_key_that_others_can_read_is_refused_before_anything_is_asked(
         self, shelf: Shelf, service: KeyService

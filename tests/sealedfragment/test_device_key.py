@@ -68,14 +68,25 @@ def test_a_file_that_is_no_device_key_is_refused_and_not_quoted(content: bytes) 
         PUBLIC.replace("x25519", "p256"),
         PUBLIC.replace("x25519:", ""),
         PUBLIC.replace("x25519", "mlkem768x25519"),
-        "x25519:" + "A" * 43,  # the point of low order at zero: everybody knows what it agrees on
-        "mlkem768x25519:" + "_" * 1621 + "8",  # coefficients beyond the modulus
         PRIVATE.decode().strip(),
     ],
 )
 def test_a_text_that_is_no_public_key_is_refused(text: str) -> None:
     with pytest.raises(ConfigError):
         PublicKey.parse(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x25519:" + "A" * 43,  # the point of low order at zero: everybody knows what it agrees on
+        "mlkem768x25519:" + "_" * 1621 + "w",  # coefficients beyond the modulus
+    ],
+)
+def test_a_public_key_that_nothing_can_be_sealed_to_is_refused(text: str) -> None:
+    key = PublicKey.parse(text)
+    with pytest.raises(ConfigError):
+        key.verify_usable()
 
 
 def test_a_fingerprint_is_the_digest_of_the_text() -> None:

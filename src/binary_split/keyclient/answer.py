@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from binary_split.errors import (
+    DeviceKeyNeededError,
     FragmentEmptyError,
     FragmentForbiddenError,
     FragmentNotBinaryError,
@@ -22,12 +23,9 @@ from binary_split.errors import (
     TokenRejectedError,
 )
 from binary_split.keyclient.token import BearerToken
-from binary_split.model import Fragment
+from binary_split.model import DEVICE_KEY_NEEDED, Fragment
 
 JSON = "application/json"
-DEVICE_KEY_NEEDED = "urn:binary-split:problem:device-key-needed"
-"""The type of the problem (RFC 9457) by which the plain fragment is refused to an enrolled device."""
-
 _QUOTE_CHARS = 200
 _REDIRECTS = {301, 302, 303, 307, 308}
 _REFUSALS: dict[int, tuple[type[KeyServiceError], str]] = {
@@ -35,9 +33,6 @@ _REFUSALS: dict[int, tuple[type[KeyServiceError], str]] = {
     403: (FragmentForbiddenError, "the key service refuses the fragment to this token (403)"),
     404: (FragmentNotFoundError, "the key service has no such fragment for this token (404)"),
     429: (RateLimitedError, "the key service was asked too often (429)"),
-}
-_HINTS = {
-    DEVICE_KEY_NEEDED: "This device is enrolled, and fragments are sealed to its key: give --device-key."
 }
 _DOCUMENT = re.compile(r"text/(?:html|xml)|application/(?:json|xml)|[^;]*\+(?:json|xml)")
 _JSON = re.compile(r"application/(?:[^;]*\+)?json")
@@ -136,9 +131,11 @@ def _refusal(answer: Answer, token: BearerToken | None) -> KeyServiceError:
         to = f" to {origin}" if origin else ""
         return KeyServiceRedirectError(f"the key service redirects{to} ({status})")
     said = explain_refusal(answer, token)
+    if status == 403 and _parse_json_object(answer.body).get("type") == DEVICE_KEY_NEEDED:
+        return DeviceKeyNeededError(f"the key service releases this fragment sealed only (403){said}")
     if status in _REFUSALS:
         kind, message = _REFUSALS[status]
-        return kind(message + said, hint=_HINTS.get(str(_parse_json_object(answer.body).get("type"))))
+        return kind(message + said)
     if 500 <= status <= 599:
         return KeyServiceUnavailableError(f"the key service failed ({status}){said}")
     return KeyServiceAnswerError(f"the key service answered with status {status}{said}")

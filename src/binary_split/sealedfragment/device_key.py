@@ -42,7 +42,7 @@ class PublicKey:
         """Parse what ``serialise`` writes, and nothing else.
 
         Raises:
-            ConfigError: it is anything else, or a key that nothing can be sealed to.
+            ConfigError: it is anything else.
         """
         try:
             kem, raw = _split(text)
@@ -50,9 +50,15 @@ class PublicKey:
             raise ConfigError("not the public key of a device", hint=_HINT) from None
         if len(raw) != kem.public_bytes:
             raise ConfigError("not the public key of a device: its length is wrong", hint=_HINT)
-        # Malformed keys, and points of low order that would give the secret away, show only when used.
-        hpke.seal(kem, raw, b"", info=b"")
         return cls(kem, raw)
+
+    def verify_usable(self) -> None:
+        """Prove that something can be sealed to it: points of low order and the like show only when used.
+
+        Raises:
+            ConfigError: nothing can, or this build of cryptography lacks ML-KEM.
+        """
+        hpke.seal(self.kem, self.raw, b"", info=b"")
 
     def serialise(self) -> str:
         """Return the text: one line of ASCII, without its end."""
