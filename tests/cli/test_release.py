@@ -192,5 +192,5 @@ def test_a_fragment_too_long_for_a_picture_is_still_in_its_file(desk: Desk) -> N
         store.keys.add("long", Fragment(bytes(4000)))
         store.grants.add("long", device_id="drone-7")
     desk.release("--qr", desk.folder / "code.png", key="long").assert_failed(3, "do not fit into a QR code")
-    assert SealedFragment.parse(desk.sealed.read_bytes().rstrip(b"\n"))
+    assert SealedFragment.parse(desk.sealed.read_bytes().rstrip(b"\n")).binding.key_id == "long"
     assert not (desk.folder / "code.png").exists()
