@@ -11,7 +11,9 @@ from binary_split.cli.output import report_error
 from binary_split.errors import BinarySplitError, ConfigError
 from binary_split.version import __version__
 
-_OPTIONAL = {"alembic", "fastapi", "sqlalchemy", "starlette", "uvicorn"}
+_OPTIONAL = dict.fromkeys(("alembic", "fastapi", "sqlalchemy", "starlette", "uvicorn"), "keyservice") | {
+    "segno": "qr"
+}
 _INTERRUPTED = 130
 
 _COMMANDS = {
@@ -29,6 +31,7 @@ _COMMANDS = {
     "enroll": ("binary_split.cli.enroll", "enroll", "Enrol this device with a one-time code."),
     "key": ("binary_split.cli.keys", "key", "Make, import and list the key service's fragments."),
     "token": ("binary_split.cli.tokens", "token", "Issue, revoke and list the key service's tokens."),
+    "release": ("binary_split.cli.release", "release", "Seal a fragment to a device without network."),
     "keyservice": ("binary_split.cli.keyservice", "keyservice", "Set up and run the key service."),
 }
 
@@ -68,6 +71,6 @@ def main() -> None:
 
 
 def _report_missing(module: str) -> int:
-    hint = "Install it: pip install 'binary-split[keyservice]'"
+    hint = f"Install it: pip install 'binary-split[{_OPTIONAL[module]}]'"
     report_error(ConfigError(f"this command needs {module}, which is not installed", hint=hint))
     return ConfigError.exit_code

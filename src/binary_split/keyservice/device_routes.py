@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request, Security
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
-from binary_split.errors import ConfigError, EnrolmentRefusedError, KeyStoreDamagedError
+from binary_split.errors import ConfigError, EnrolmentRefusedError
 from binary_split.keyservice.answers import StoreOf, client_of
 from binary_split.keyservice.bearer import BearerToken
 from binary_split.keyservice.device_schemas import (
@@ -21,8 +21,9 @@ from binary_split.keyservice.device_schemas import (
     RELEASE_BODY,
 )
 from binary_split.keyservice.problems import MALFORMED_BODY, NO_STORE, ProblemError
-from binary_split.keyservice.releases import Released, ReleaseRequest
-from binary_split.sealedfragment import MEDIA_TYPE, Binding, PublicKey, parse_nonce, seal_fragment
+from binary_split.keyservice.releases import ReleaseRequest
+from binary_split.keyservice.sealing import seal_released
+from binary_split.sealedfragment import MEDIA_TYPE, PublicKey, parse_nonce
 
 ENROLLED_TOKEN_LIFETIME = timedelta(days=365)
 """How long the token works that an enrolment gives."""
@@ -51,7 +52,7 @@ async def _release(
         raise ProblemError(MALFORMED_BODY) from None
     asked = ReleaseRequest(token=token, key_id=key_id, is_sealed=True, nonce=nonce, source=client_of(request))
     released = await asyncio.wrap_future(store.submit_release(asked))
-    return Response(_seal(released, nonce), media_type=MEDIA_TYPE, headers=NO_STORE)
+    return Response(seal_released(released, nonce).serialise(), media_type=MEDIA_TYPE, headers=NO_STORE)
 
 
 @router.post(
@@ -86,16 +87,6 @@ async def _enroll(request: Request, store: StoreOf) -> Response:
         "expires": issued.record.expires.isoformat(),
     }
     return JSONResponse(document, headers=NO_STORE)
-
-
-def _seal(released: Released, nonce: bytes) -> bytes:
-    """Seal what was released, to the key that its device enrolled and to no other."""
-    try:
-        public_key = PublicKey.parse((released.public_key or b"").decode("ascii", "replace"))
-        binding = Binding(released.device_id or "", released.key_id, nonce)
-        return seal_fragment(released.fragment, public_key, binding).serialise()
-    except ConfigError:
-        raise KeyStoreDamagedError(f"the public key of {released.device_id!r} is none") from None
 
 
 async def _read_texts(request: Request, *names: str) -> list[str]:
