@@ -34,6 +34,7 @@ lint: bootstrap  ## style, types, layers, generated pages
 	$(PYTHON) -m mypy --strict
 	.venv/bin/lint-imports --no-logo
 	$(PYTHON) -m scripts.exit_codes --check
+	$(PYTHON) -m scripts.openapi --check
 
 format: bootstrap  ## put the code in its form
 	$(PYTHON) -m ruff check --fix .
@@ -41,6 +42,7 @@ format: bootstrap  ## put the code in its form
 
 docs: bootstrap  ## write the generated pages again
 	$(PYTHON) -m scripts.exit_codes
+	$(PYTHON) -m scripts.openapi
 
 bootstrap:
 	@scripts/bootstrap

@@ -30,7 +30,8 @@ BinarySplitError
 │   ├── FragmentTruncatedError
 │   ├── DeviceKeyNeededError
 │   ├── SealedFragmentError
-│   └── EnrolmentRefusedError
+│   ├── EnrolmentRefusedError
+│   └── AdministrationForbiddenError
 ├── EngineError
 │   ├── EngineProgramMissingError
 │   ├── EngineUnreachableError
@@ -48,6 +49,8 @@ BinarySplitError
     ├── KeyEncryptionKeyError
     ├── KeyStoreDamagedError
     ├── RecordError
+    │   ├── RecordMissingError
+    │   └── RecordConflictError
     ├── AuditBrokenError
     └── KeyStoreRolledBackError
 
@@ -345,6 +348,14 @@ class EnrolmentRefusedError(KeyServiceError):
     hint = "Ask the vendor for a new code: each works once and for a short time."
 
 
+class AdministrationForbiddenError(KeyServiceError):
+    """The token is good, but not one of an administrator, or was revoked."""
+
+    code = "administration-forbidden"
+    exit_code = 39
+    hint = "Issue one beside the database: `binary-split token issue --scope admin`."
+
+
 class EngineError(BinarySplitError):
     """The container engine could not do what was asked."""
 
@@ -475,11 +486,26 @@ class KeyStoreDamagedError(KeyStoreError):
 
 
 class RecordError(KeyStoreError):
-    """A key, device, grant or token that was named does not exist, exists already, or has a bad name."""
+    """A key, device, grant or token has a bad name, or what is wanted of it makes no sense."""
 
     code = "record"
     exit_code = 64
-    hint = "List what is there with `binary-split key list` or `binary-split token list`."
+
+
+class RecordMissingError(RecordError):
+    """A key, device, grant, token or enrolment code that was named does not exist."""
+
+    code = "record-missing"
+    exit_code = 67
+    hint = "List what is there, such as with `binary-split key list` or `binary-split admin device list`."
+
+
+class RecordConflictError(RecordError):
+    """A name is taken, or the state of a key or device does not allow what is wanted."""
+
+    code = "record-conflict"
+    exit_code = 68
+    hint = "Look at its state, or take another name."
 
 
 class AuditBrokenError(KeyStoreError):

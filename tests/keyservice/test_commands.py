@@ -23,6 +23,7 @@ from binary_split.errors import (
     KeyStoreStateError,
     OutputError,
     RecordError,
+    RecordMissingError,
     SecretFileError,
 )
 from binary_split.keyservice.serve import TlsFiles
@@ -179,7 +180,7 @@ def test_a_token_is_written_to_a_file_and_shown_nowhere(shell: Shell, tmp_path: 
 
 def test_mistakes_have_their_exit_codes(shell: Shell, tmp_path: Path) -> None:
     assert shell.run("key", "import", "k1", tmp_path / "none").returncode == SecretFileError.exit_code
-    assert shell.run("token", "issue", "--key", "k1").returncode == RecordError.exit_code
+    assert shell.run("token", "issue", "--key", "k1").returncode == RecordMissingError.exit_code
     assert shell.run("token", "issue", "--key", "k1", "--expires", "1w").returncode == ConfigError.exit_code
     result = shell.run("token", "revoke", "bsk_secret")
     assert result.returncode == RecordError.exit_code

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from binary_split.errors import BinarySplitError, KeyStoreError
 from binary_split.keyservice import device_routes
+from binary_split.keyservice.admin.routes import admin_router
 from binary_split.keyservice.answers import StoreOf, client_of, document, problem
 from binary_split.keyservice.bearer import BearerToken
 from binary_split.keyservice.docs_page import add_docs_page
@@ -95,6 +96,21 @@ async def _openapi(request: Request) -> JSONResponse:
 
 def create_app(store: Store) -> FastAPI:
     """Return the ASGI application that answers from ``store``."""
+    app = _bare_app()
+    app.state.store = store
+    app.add_exception_handler(ProblemError, answer_problem)
+    app.add_exception_handler(BinarySplitError, answer_error)
+    app.add_exception_handler(HTTPException, answer_http)
+    app.add_middleware(Outermost)
+    return app
+
+
+def describe_api() -> dict[str, Any]:
+    """Return the OpenAPI description."""
+    return _bare_app().openapi()
+
+
+def _bare_app() -> FastAPI:
     app = FastAPI(
         title="binary-split key service",
         summary="Releases the few secret bytes that open a sealed release.",
@@ -104,12 +120,8 @@ def create_app(store: Store) -> FastAPI:
         openapi_url=None,
         redirect_slashes=False,  # a redirect would carry the token to another path
     )
-    app.state.store = store
     app.include_router(_router)
     app.include_router(device_routes.router)
+    app.include_router(admin_router())
     add_docs_page(app)
-    app.add_exception_handler(ProblemError, answer_problem)
-    app.add_exception_handler(BinarySplitError, answer_error)
-    app.add_exception_handler(HTTPException, answer_http)
-    app.add_middleware(Outermost)
     return app

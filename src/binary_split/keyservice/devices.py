@@ -10,7 +10,7 @@ from typing import Any, Literal, cast
 from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from binary_split.errors import RecordError
+from binary_split.errors import RecordConflictError, RecordError, RecordMissingError
 from binary_split.keyservice.chain import LOCAL, AuditEvent
 from binary_split.keyservice.clock import from_seconds
 from binary_split.keyservice.database import reading
@@ -81,7 +81,7 @@ class DeviceRepository:
             try:
                 turn.connection.execute(insert(DEVICES).values(**row, created_at=turn.now))
             except IntegrityError:
-                raise RecordError(f"device {device_id!r} exists already") from None
+                raise RecordConflictError(f"device {device_id!r} exists already") from None
             _write_groups(turn.connection, device_id, names)
             turn.record(
                 AuditEvent(
@@ -184,7 +184,7 @@ def find_device(connection: Connection, device_id: str) -> DeviceRecord:
     parse_name(device_id, what="device name")
     row = connection.execute(select(DEVICES).where(DEVICES.c.device_id == device_id)).mappings().first()
     if row is None:
-        raise RecordError(f"there is no device {device_id!r}")
+        raise RecordMissingError(f"there is no device {device_id!r}")
     return _record(row, _read_groups(connection, [device_id]))
 
 

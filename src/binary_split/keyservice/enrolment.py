@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, insert, select, update
 
-from binary_split.errors import EnrolmentRefusedError, RecordError
+from binary_split.errors import EnrolmentRefusedError, RecordConflictError, RecordError, RecordMissingError
 from binary_split.keyservice.chain import LOCAL, AuditEvent
 from binary_split.keyservice.clock import from_seconds
 from binary_split.keyservice.database import reading
@@ -66,7 +66,7 @@ class EnrolmentRepository:
         text = CODE_PREFIX + secrets.token_urlsafe(_CODE_BYTES)
         with self._ledger.writing() as turn:
             if find_device(turn.connection, device_id).state != "active":
-                raise RecordError(f"device {device_id!r} is disabled", hint="Enable it first.")
+                raise RecordConflictError(f"device {device_id!r} is disabled", hint="Enable it first.")
             row = {
                 "code_id": generate_id(CODE_ID_PREFIX),
                 "device_id": device_id,
@@ -200,7 +200,7 @@ def _find(connection: Connection, code_id: str) -> CodeRecord:
     query = select(ENROLMENT_CODES).where(ENROLMENT_CODES.c.code_id == code_id)
     row = connection.execute(query).mappings().first()
     if row is None:
-        raise RecordError(f"there is no enrolment code {code_id}")
+        raise RecordMissingError(f"there is no enrolment code {code_id}")
     return _record(row)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, insert, select, update
 
-from binary_split.errors import RecordError
+from binary_split.errors import RecordConflictError, RecordError, RecordMissingError
 from binary_split.keyservice.chain import LOCAL, AuditEvent
 from binary_split.keyservice.clock import from_seconds, to_seconds
 from binary_split.keyservice.database import reading
@@ -78,9 +78,9 @@ class GrantRepository:
         with self._ledger.writing() as turn:
             state = turn.connection.scalar(select(KEYS.c.state).where(KEYS.c.key_id == key_id))
             if state is None:
-                raise RecordError(f"there is no key {key_id!r}")
+                raise RecordMissingError(f"there is no key {key_id!r}")
             if state == "destroyed":
-                raise RecordError(f"key {key_id!r} is destroyed")
+                raise RecordConflictError(f"key {key_id!r} is destroyed")
             if device_id is not None:
                 find_device(turn.connection, device_id)
             turn.connection.execute(insert(GRANTS).values(**row, created_at=turn.now))
@@ -204,7 +204,7 @@ def _find(connection: Connection, grant_id: str) -> GrantRecord:
         raise RecordError(f"not a grant id: {grant_id[:50]!r}", hint="One is grt_ and 12 characters.")
     row = connection.execute(select(GRANTS).where(GRANTS.c.grant_id == grant_id)).mappings().first()
     if row is None:
-        raise RecordError(f"there is no grant {grant_id}")
+        raise RecordMissingError(f"there is no grant {grant_id}")
     return _record(row)
 
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 from sqlalchemy import Connection, RowMapping, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from binary_split.errors import RecordError
+from binary_split.errors import RecordConflictError, RecordError, RecordMissingError
 from binary_split.keyservice.chain import LOCAL, AuditEvent
 from binary_split.keyservice.clock import from_seconds
 from binary_split.keyservice.database import reading
@@ -109,7 +109,7 @@ class KeyRepository:
         with self._ledger.writing() as turn:
             old = _find(turn.connection, old_key_id)
             if old.state == "destroyed":
-                raise RecordError(f"key {old_key_id!r} is destroyed")
+                raise RecordConflictError(f"key {old_key_id!r} is destroyed")
             self._insert(turn, new_key_id, fragment, old.plain_release)
             copied = copy_grants(turn, old_key_id, new_key_id)
             turn.record(
@@ -134,7 +134,7 @@ class KeyRepository:
         with self._ledger.writing() as turn:
             old = _find(turn.connection, key_id)
             if old.state == "destroyed":
-                raise RecordError(f"key {key_id!r} is destroyed")
+                raise RecordConflictError(f"key {key_id!r} is destroyed")
             _retire(turn, old, by)
             return _find(turn.connection, key_id)
 
@@ -210,7 +210,7 @@ class KeyRepository:
         try:
             turn.connection.execute(insert(KEYS).values(**row, created_at=turn.now))
         except IntegrityError:
-            raise RecordError(
+            raise RecordConflictError(
                 f"key {key_id!r} exists already",
                 hint="A key-id names one fragment for ever: to rotate, make a new key-id.",
             ) from None
@@ -244,7 +244,7 @@ def _find(connection: Connection, key_id: str) -> KeyRecord:
     parse_name(key_id, what="key-id")
     row = connection.execute(select(*_PUBLIC).where(KEYS.c.key_id == key_id)).mappings().first()
     if row is None:
-        raise RecordError(f"there is no key {key_id!r}")
+        raise RecordMissingError(f"there is no key {key_id!r}")
     return _record(row)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from binary_split.errors import RecordError
+from binary_split.errors import RecordConflictError, RecordError
 from binary_split.keyservice.chain import LOCAL, AuditEvent
 from binary_split.keyservice.decision import FRAGMENT_READ, Bearer, refuse_release
 from binary_split.keyservice.devices import find_device
@@ -33,7 +33,7 @@ class OfflineRelease:
         with self._ledger.writing() as turn:
             device = find_device(turn.connection, device_id)
             if device.state != "active":
-                raise RecordError(f"device {device_id!r} is disabled")
+                raise RecordConflictError(f"device {device_id!r} is disabled")
             grants = read_grants(turn.connection, [device_id]).get(device_id, [])
             key = read_keys(turn.connection, {key_id}).get(key_id)
             bearer = Bearer(
@@ -60,7 +60,7 @@ class OfflineRelease:
 
 
 def _told(device_id: str, key_id: str, reason: str) -> RecordError:
-    return RecordError(
+    return RecordConflictError(
         f"key {key_id!r} is not released to device {device_id!r}: {reason}",
         hint="Look at the key, and at the device's enrolment and grants.",
     )

@@ -87,6 +87,11 @@ REJECTED_TOKEN = Problem(
 REVOKED_TOKEN = Problem(  # 403, not 401: docs/adr/0010-revoked-token-403.md
     HTTPStatus.FORBIDDEN, "The token was revoked.", _challenge("invalid_token", "The token was revoked")
 )
+OUT_OF_SCOPE = Problem(  # before anything is looked at: it tells nothing of what there is
+    HTTPStatus.FORBIDDEN,
+    "The token is not for this.",
+    _challenge("insufficient_scope", "The token is not for this"),
+)
 NO_SUCH_FRAGMENT = Problem(HTTPStatus.NOT_FOUND, "There is no such fragment for this token.")
 DEVICE_KEY_NEEDED = (
     Problem(  # for whoever may have it sealed: docs/adr/0051-plain-release-to-an-enrolled-device.md

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from sqlalchemy import delete, insert, select
 
-from binary_split.errors import RecordError
+from binary_split.errors import RecordMissingError
 from binary_split.keyservice.clock import Clock, to_seconds
 from binary_split.keyservice.database import reading, writing
 from binary_split.keyservice.ledger import Ledger
@@ -36,7 +36,7 @@ class SessionRepository:
         now = to_seconds(self._clock())
         with writing(self._ledger.engine) as connection:
             if connection.scalar(select(TOKENS.c.token_id).where(TOKENS.c.token_id == token_id)) is None:
-                raise RecordError(f"there is no token {token_id}")
+                raise RecordMissingError(f"there is no token {token_id}")
             connection.execute(delete(SESSIONS).where(SESSIONS.c.expires_at <= now))
             connection.execute(
                 insert(SESSIONS).values(

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
-from binary_split.errors import RecordError
+from binary_split.errors import RecordError, RecordMissingError
 from binary_split.keyservice.chain import LOCAL, AuditEvent
 from binary_split.keyservice.clock import from_seconds
 from binary_split.keyservice.database import reading
@@ -202,13 +202,13 @@ def _verify_key(connection: Connection, key_id: str | None) -> None:
         select(func.count()).select_from(KEYS).where(KEYS.c.key_id == key_id)
     )
     if not known:
-        raise RecordError(f"there is no key {key_id[:100]!r}")
+        raise RecordMissingError(f"there is no key {key_id[:100]!r}")
 
 
 def _find(connection: Connection, token_id: str) -> TokenRecord:
     row = connection.execute(select(TOKENS).where(TOKENS.c.token_id == token_id)).mappings().first()
     if row is None:
-        raise RecordError(f"there is no token {token_id}")
+        raise RecordMissingError(f"there is no token {token_id}")
     return read_token(row)
 
 
