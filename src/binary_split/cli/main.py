@@ -11,9 +11,9 @@ from binary_split.cli.output import report_error
 from binary_split.errors import BinarySplitError, ConfigError
 from binary_split.version import __version__
 
-_OPTIONAL = dict.fromkeys(("alembic", "fastapi", "sqlalchemy", "starlette", "uvicorn"), "keyservice") | {
-    "segno": "qr"
-}
+_OPTIONAL = dict.fromkeys(
+    ("alembic", "fastapi", "jinja2", "pydantic", "sqlalchemy", "starlette", "uvicorn"), "keyservice"
+) | {"segno": "qr"}
 _INTERRUPTED = 130
 
 _COMMANDS = {

@@ -14,6 +14,7 @@ from binary_split.keyservice import device_routes
 from binary_split.keyservice.admin.routes import admin_router
 from binary_split.keyservice.answers import StoreOf, client_of, document, problem
 from binary_split.keyservice.bearer import BearerToken
+from binary_split.keyservice.console.routes import add_console
 from binary_split.keyservice.docs_page import add_docs_page
 from binary_split.keyservice.outermost import Outermost
 from binary_split.keyservice.problems import (
@@ -124,4 +125,5 @@ def _bare_app() -> FastAPI:
     app.include_router(device_routes.router)
     app.include_router(admin_router())
     add_docs_page(app)
+    add_console(app)
     return app

@@ -1,0 +1,1 @@
+"""The console: the administration for people, as pages that a server renders and that run no script."""

@@ -1,0 +1,91 @@
+"""What a form sends, as the members of an act."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+
+from binary_split.errors import RecordError
+
+_BODY_BYTES = 128 * 1024
+_FIELDS = 50
+_MEDIA_TYPE = "application/x-www-form-urlencoded"
+
+Form = Mapping[str, list[str]]
+
+
+async def read_form(request: Request) -> Form:
+    """Return the fields of a form.
+
+    Raises:
+        RecordError: it is none, or too long.
+    """
+    wrong = RecordError("The form could not be read.", hint="")
+    if request.headers.get("content-type", "").partition(";")[0].strip() != _MEDIA_TYPE:
+        raise wrong
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > _BODY_BYTES:
+            raise wrong
+    fields: dict[str, list[str]] = {}
+    try:
+        pairs = parse_qsl(
+            body.decode("ascii"), keep_blank_values=True, max_num_fields=_FIELDS, errors="strict"
+        )
+    except ValueError:
+        raise wrong from None
+    for name, value in pairs:
+        fields.setdefault(name, []).append(value)
+    return fields
+
+
+def only(form: Form, name: str) -> str:
+    """Return a field that is there once at most; empty where it is not there."""
+    values = form.get(name, [])
+    return values[0] if len(values) == 1 else ""
+
+
+def verify_confirmed(form: Form, name: str) -> None:
+    """Prove that a person typed a name once more.
+
+    Raises:
+        RecordError: it is another.
+    """
+    if only(form, "confirm").strip() != only(form, name):
+        raise RecordError("The name that you typed is another.", hint="")
+
+
+def to_members(form: Form, names: tuple[str, ...]) -> dict[str, Any]:
+    """Return the fields of these names as JSON would say them; what is empty is left out.
+
+    Raises:
+        RecordError: a field is there twice.
+    """
+    members: dict[str, Any] = {}
+    for name in names:
+        values = [value.strip() for value in form.get(name, []) if value.strip()]
+        if name in _LISTS:
+            members[name] = [word for value in values for word in value.replace(",", " ").split()]
+        elif len(values) > 1:
+            raise RecordError(f"{name} is there twice", hint="")
+        elif values:
+            members[name] = _READ.get(name, str)(values[0])
+    return members
+
+
+def _number(text: str) -> int | str:
+    """Return a number; what is none is left for the act to refuse."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else text
+
+
+def _time(text: str) -> str:
+    """Return the text of a `datetime-local` field, which has no time zone, as UTC."""
+    return text + "Z"
+
+
+_LISTS = frozenset({"groups", "scopes"})
+_READ: Mapping[str, Callable[[str], Any]] = {"uses": _number, "not_before": _time, "not_after": _time}
