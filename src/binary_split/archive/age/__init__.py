@@ -23,7 +23,8 @@ from binary_split.archive.age.keys import (
 from binary_split.archive.age.passphrase import PassphraseIdentity, PassphraseRecipient
 from binary_split.archive.age.random_access import SeekableReader
 from binary_split.archive.age.stanzas import Identity, Recipient
-from binary_split.archive.age.stream import ForwardReader, StreamWriter, plaintext_size
+from binary_split.archive.age.stream import ForwardReader, plaintext_size
+from binary_split.archive.age.writing import StreamWriter
 from binary_split.archive.age.x25519 import X25519Identity, X25519Recipient
 
 __all__ = [

@@ -14,7 +14,8 @@ from binary_split.archive.age.intake import ByteSource, Intake, SeekableSource, 
 from binary_split.archive.age.opening import open_header, unarmored
 from binary_split.archive.age.random_access import SeekableReader
 from binary_split.archive.age.stanzas import Identity, Recipient
-from binary_split.archive.age.stream import NONCE_BYTES, ForwardReader, Sink, StreamWriter, write_all
+from binary_split.archive.age.stream import NONCE_BYTES, ForwardReader
+from binary_split.archive.age.writing import Sink, StreamWriter, write_all
 from binary_split.config import LIMITS, Limits
 from binary_split.errors import ArchiveFormatError, ConfigError
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from typing import Protocol
 
 from binary_split.errors import ArchiveFormatError, ArchiveUnreadableError
@@ -101,6 +102,56 @@ class Intake:
             ArchiveUnreadableError: the source failed.
         """
         return not self.peek(1)
+
+
+class Positioned:
+    """Reads a seekable source at any place, from several threads; what it raises of our own errors passes.
+
+    A source that has ``read_at(offset, target) -> int``, as a file has, is read by all of them at once; any
+    other by one thread after the other.
+    """
+
+    def __init__(self, source: SeekableSource) -> None:
+        self._source = source
+        self._read_at = getattr(source, "read_at", None) or self._seek_and_read
+        self._lock = threading.Lock()
+
+    def size(self) -> int:
+        """Return where the source ends.
+
+        Raises:
+            ArchiveUnreadableError: the source failed.
+        """
+        try:
+            return self._source.seek(0, os.SEEK_END)
+        except OSError as error:
+            raise unreadable(error) from error
+
+    def read_at(self, offset: int, target: memoryview) -> None:
+        """Fill ``target`` from ``offset``.
+
+        Raises:
+            ArchiveUnreadableError: the source failed, or is shorter than it was.
+        """
+        filled = 0
+        try:
+            while filled < len(target):
+                count = self._read_at(offset + filled, target[filled:])
+                if not count:
+                    raise ArchiveUnreadableError("the archive became shorter while it was read")
+                filled += count
+        except OSError as error:
+            raise unreadable(error) from error
+
+    def _seek_and_read(self, offset: int, target: memoryview) -> int:
+        readinto = getattr(self._source, "readinto", None)
+        with self._lock:
+            self._source.seek(offset)
+            if readinto is not None:
+                return readinto(target) or 0
+            part = read_some(self._source, len(target))
+        target[: len(part)] = part
+        return len(part)
 
 
 def read_some(source: ByteSource, size: int) -> bytes:

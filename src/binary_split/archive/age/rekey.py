@@ -14,7 +14,8 @@ from binary_split.archive.age.header import Header, make_header
 from binary_split.archive.age.intake import ByteSource, Intake, SeekableSource, size_from_here
 from binary_split.archive.age.opening import open_header, unarmored
 from binary_split.archive.age.stanzas import Identity, Recipient
-from binary_split.archive.age.stream import CHUNK_BYTES, ForwardReader, Sink, write_all
+from binary_split.archive.age.stream import CHUNK_BYTES, ForwardReader
+from binary_split.archive.age.writing import Sink, write_all
 from binary_split.config import LIMITS, MIB, Limits
 from binary_split.errors import ConfigError
 from binary_split.model import Progress, ProgressSink, ignore_progress
