@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import deque
 from collections.abc import Callable
+from queue import SimpleQueue
 
 MAX_THREADS = 4
 """More do not pay: the memory's bandwidth is used up before."""
@@ -17,11 +17,12 @@ MAX_THREADS = 4
 class Job:
     """A call that a thread makes, and what became of it."""
 
-    __slots__ = ("_call", "_done", "_error")
+    __slots__ = ("_call", "_error", "_running")
 
     def __init__(self, call: Callable[[], None]) -> None:
         self._call = call
-        self._done = threading.Event()
+        self._running = threading.Lock()  # held until the call has ended; lighter than an Event by far
+        self._running.acquire()
         self._error: BaseException | None = None
 
     def run(self) -> None:
@@ -30,7 +31,7 @@ class Job:
             self._call()
         except BaseException as error:
             self._error = error
-        self._done.set()
+        self._running.release()
 
     def cancel(self) -> None:
         """Make nothing of the call where no thread has begun it; it counts as ended all the same."""
@@ -38,11 +39,13 @@ class Job:
 
     def settle(self) -> None:
         """Wait until the call has ended, however it did."""
-        self._done.wait()
+        with self._running:
+            pass
 
     def wait(self) -> None:
         """Wait until the call has ended, and raise what it raised."""
-        self._done.wait()
+        with self._running:
+            pass
         if self._error is not None:
             raise self._error
 
@@ -62,14 +65,13 @@ class Crew:
     def __init__(self, threads: int | None, *, name: str) -> None:
         self.size = threads or min(MAX_THREADS, len(os.sched_getaffinity(0)))
         self._name = name
-        self._jobs: deque[Job | None] = deque()
-        self._waiting = threading.Semaphore(0)
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
 
     def submit(self, call: Callable[[], None]) -> Job:
         """Give out a job."""
         job = Job(call)
-        self._put(job)
+        self._jobs.put(job)
         if len(self._threads) < self.size:
             number = len(self._threads)
             thread = threading.Thread(target=self._work, name=f"{self._name}_{number}", daemon=True)
@@ -80,18 +82,13 @@ class Crew:
     def close(self) -> None:
         """End the threads, when they have done what was given out."""
         for _thread in self._threads:
-            self._put(None)
+            self._jobs.put(None)
         while self._threads:
             self._threads.pop().join()
 
-    def _put(self, job: Job | None) -> None:
-        self._jobs.append(job)
-        self._waiting.release()
-
     def _work(self) -> None:
         while True:
-            self._waiting.acquire()
-            job = self._jobs.popleft()
+            job = self._jobs.get()
             if job is None:
                 return
             job.run()

@@ -127,7 +127,7 @@ class StreamWriter:
     def _seal_current(self, *, is_last: bool) -> None:
         batch = self._current
         self._sealing.append((batch, self._crew.submit(partial(batch.seal, self._aead, is_last=is_last))))
-        if len(self._sealing) > self._crew.size:
+        if len(self._sealing) > 2 * self._crew.size:
             self._write_oldest()
         self._current = self._spare.pop() if self._spare else _Batch()
         self._current.first, self._current.filled = batch.first + SPAN_CHUNKS, 0
