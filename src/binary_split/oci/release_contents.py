@@ -53,6 +53,8 @@ class ReleaseContents:
             raise ArchiveFormatError(f"{OCI_LAYOUT} is not that of a release")
         envelope = self._read_member(RELEASE, LIMITS.envelope_bytes)
         self.statement = ReleaseStatement.parse(open_envelope(envelope))
+        if self.statement.archive is not None:
+            raise ArchiveFormatError("the statement within is about another archive, which it lies beside")
         index = self._read_member(INDEX, LIMITS.manifest_bytes)
         docker_manifest = self._read_member(MANIFEST, LIMITS.manifest_bytes)
         documents = self._read_documents()
