@@ -9,9 +9,10 @@ from binary_split.archive.age.armor import ArmorReader, looks_armored
 from binary_split.archive.age.crypto import damaged, verify_header_mac
 from binary_split.archive.age.fragment import parse_fragment_stanzas
 from binary_split.archive.age.header import Header, Stanza, parse_header_from
-from binary_split.archive.age.intake import ByteSource, Intake
+from binary_split.archive.age.intake import Intake
 from binary_split.archive.age.stanzas import Identity
 from binary_split.archive.age.stream import NONCE_BYTES
+from binary_split.archive.positioned import ByteSource
 from binary_split.config import LIMITS, Limits
 from binary_split.errors import ArchiveDamagedError, ArchiveFormatError
 
