@@ -87,6 +87,7 @@ class Limits:
     # Engines.
     engine_connect_timeout_s: float = 10.0
     engine_ask_timeout_s: float = 60.0
+    engine_answer_bytes: int = 64 * MIB  # to a question: the list of all images is the longest
     engine_error_bytes: int = 8 * KIB
     engine_line_bytes: int = 1 * MIB  # of the answer to a load
     engine_error_lines: int = 10

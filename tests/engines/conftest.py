@@ -36,12 +36,14 @@ class Kind:
     Attributes:
         images: what it keeps: every image, or for a folder every file.
         leftovers: the same and what it has spooled.
+        blobs: what of images takes space: an image, a layer, a blob.
     """
 
     engine: Engine
     other: Engine
     images: Callable[[], list[str]]
     leftovers: Callable[[], list[str]]
+    blobs: Callable[[], list[str]]
 
 
 @pytest.fixture
@@ -63,7 +65,13 @@ def docker_kind(
     other = open_engine("docker")
     monkeypatch.setenv("DOCKER_HOST", fresh_device.host)
     before = set(vendor_engine.image_ids())
-    yield Kind(open_engine(None), other, lambda: _images(fresh_device), lambda: _leftovers(fresh_device))
+    yield Kind(
+        open_engine(None),
+        other,
+        lambda: _images(fresh_device),
+        lambda: _leftovers(fresh_device),
+        lambda: [*_leftovers(fresh_device), *_layers(fresh_device)],
+    )
     for ref in set(vendor_engine.image_ids()) - before:
         vendor_engine.docker("rmi", "--force", ref)
 
@@ -75,7 +83,10 @@ def folder_kind(tmp_path: Path) -> Kind:
     def files() -> list[str]:
         return sorted(str(path) for path in folder.rglob("*") if path.is_file())
 
-    return Kind(open_engine(f"oci:{folder}"), OciFolder(tmp_path / "other"), files, files)
+    def blobs() -> list[str]:
+        return [path for path in files() if Path(path).name not in {"index.json", "oci-layout"}]
+
+    return Kind(open_engine(f"oci:{folder}"), OciFolder(tmp_path / "other"), files, files, blobs)
 
 
 def wait_for_none(left: Callable[[], list[str]], *, timeout_s: float = 10) -> list[str]:
@@ -88,6 +99,10 @@ def wait_for_none(left: Callable[[], list[str]], *, timeout_s: float = 10) -> li
 
 def _images(engine: PrivateDockerd) -> list[str]:
     return sorted(image["Id"] for image in engine.ask("GET", "/images/json?all=1"))
+
+
+def _layers(engine: PrivateDockerd) -> list[str]:
+    return sorted(map(str, (engine.data_root / "image").glob("*/layerdb/sha256/*")))
 
 
 def _leftovers(engine: PrivateDockerd) -> list[str]:
