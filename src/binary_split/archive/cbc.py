@@ -66,6 +66,10 @@ class CbcReader(io.RawIOBase):
         self._decrypt_window(self.size - BLOCK)
         self.size -= _padding_length(self._plain[:BLOCK])
 
+    def sealed_bytes(self, start: int, size: int) -> int:
+        """Return how many bytes of the archive must be read for a stretch of the plaintext."""
+        return BLOCK + -(-(start + size) // BLOCK) * BLOCK - start // BLOCK * BLOCK
+
     def fork(self) -> CbcReader:
         """Return another reader of the same archive, for use beside this one."""
         return CbcReader(self._source, self._fragment)

@@ -44,10 +44,20 @@ def open_header(intake: Intake, identities: Iterable[Identity], limits: Limits =
     header = parse_header_from(intake, limits=limits)
     file_key = _unwrap(header, identities)
     verify_header_mac(file_key, header.covered(), header.mac)
+    return OpenedHeader(header, file_key, take_nonce(intake))
+
+
+def take_nonce(intake: Intake) -> bytes:
+    """Take the payload's nonce (16 bytes), which follows the header.
+
+    Raises:
+        ArchiveFormatError: the file ends before.
+        ArchiveUnreadableError: the source failed.
+    """
     nonce = intake.read(NONCE_BYTES)
     if len(nonce) < NONCE_BYTES:
         raise ArchiveFormatError("the age file ends before its payload")
-    return OpenedHeader(header, file_key, nonce)
+    return nonce
 
 
 def unarmored(source: ByteSource, limits: Limits = LIMITS) -> Intake:

@@ -125,6 +125,11 @@ class SeekableReader(PayloadReader):
             return self.readall()
         return super().read(min(size, max(self._size - self._position, 0))) or b""
 
+    def sealed_bytes(self, start: int, size: int) -> int:
+        """Return how many bytes of the source must be read for a stretch of the payload."""
+        chunks = -(-(start + size) // CHUNK_BYTES) - start // CHUNK_BYTES
+        return chunks * SEALED_BYTES
+
     def fork(self) -> SeekableReader:
         """Return another reader of the same payload, with one thread of its own, for use beside this one."""
         return SeekableReader(self._source, self._key, start=self._start, threads=1)
