@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bed.dockerd import PrivateDockerd
+from bed.podman import PrivatePodman
 from binary_split.engines import Engine, open_engine
 from binary_split.engines.oci_folder import OciFolder
 from tests.archives import Sealed, make_sealed
@@ -48,7 +49,14 @@ class Kind:
 
 @pytest.fixture
 def clean_docker_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"):
+    for name in (
+        "DOCKER_HOST",
+        "DOCKER_CONTEXT",
+        "DOCKER_TLS_VERIFY",
+        "DOCKER_CERT_PATH",
+        "CONTAINER_HOST",
+        "XDG_RUNTIME_DIR",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker-config"))
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -74,6 +82,28 @@ def docker_kind(
     )
     for ref in set(vendor_engine.image_ids()) - before:
         vendor_engine.docker("rmi", "--force", ref)
+
+
+@pytest.fixture
+def podman_kind(
+    fresh_podman: PrivatePodman,
+    fresh_device: PrivateDockerd,
+    monkeypatch: pytest.MonkeyPatch,
+    clean_docker_environment: None,
+) -> Kind:
+    monkeypatch.setenv("DOCKER_HOST", fresh_device.host)
+    monkeypatch.setenv("CONTAINER_HOST", fresh_podman.host)
+
+    def images() -> list[str]:
+        return sorted(image["Id"] for image in fresh_podman.ask("GET", "/v1.41/images/json?all=1"))
+
+    def leftovers() -> list[str]:
+        return [*images(), *map(str, fresh_podman.leftover_files())]
+
+    def blobs() -> list[str]:
+        return [*leftovers(), *fresh_podman.layers()]
+
+    return Kind(open_engine("podman"), open_engine("docker"), images, leftovers, blobs)
 
 
 @pytest.fixture

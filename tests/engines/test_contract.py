@@ -25,7 +25,11 @@ CHUNK = 64 * 1024
 
 
 @pytest.fixture(
-    params=[pytest.param("docker", marks=pytest.mark.engine), "folder"],
+    params=[
+        pytest.param("docker", marks=pytest.mark.engine),
+        pytest.param("podman", marks=pytest.mark.engine),
+        "folder",
+    ],
 )
 def kind(request: pytest.FixtureRequest) -> Kind:
     found: Kind = request.getfixturevalue(f"{request.param}_kind")
@@ -131,7 +135,7 @@ def test_saving_an_image_that_is_not_there_says_which(kind: Kind, release: Seale
 
 def test_the_engine_describes_itself(kind: Kind) -> None:
     description = kind.engine.describe()
-    assert description.kind in {"docker", "oci"}
+    assert description.kind in {"docker", "podman", "oci"}
     assert description.version[0].isdigit()
     assert description.store
     assert description.address
