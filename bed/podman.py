@@ -96,9 +96,9 @@ class PrivatePodman:
         shutil.rmtree(self._folder)
         self._folder = None
 
-    def ask(self, method: str, path: str) -> Any:
+    def ask(self, method: str, path: str, document: object = None) -> Any:
         """Call the engine's API; see `bed.engineapi.ask`."""
-        return engineapi.ask(self.socket, method, path)
+        return engineapi.ask(self.socket, method, path, document)
 
     def image_ids(self) -> dict[str, str]:
         """Return each reference that the engine has and the id of its image."""

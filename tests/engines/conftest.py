@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from bed.dockerd import PrivateDockerd
 from bed.podman import PrivatePodman
 from binary_split.engines import Engine, open_engine
 from binary_split.engines.oci_folder import OciFolder
+from binary_split.model import ImageRef
 from tests.archives import Sealed, make_sealed
 from tests.engines.scripted import ScriptedEngine, Scripts
 
@@ -45,6 +47,41 @@ class Kind:
     images: Callable[[], list[str]]
     leftovers: Callable[[], list[str]]
     blobs: Callable[[], list[str]]
+    process: Process | None = None
+
+
+@dataclass(frozen=True)
+class Process:
+    """An engine that is a process, and makes containers."""
+
+    pid: Callable[[], int]
+    make_container: Callable[[ImageRef], None]
+
+
+# One more engine is one more parameter here, and a fixture NAME_kind.
+ENGINES = [
+    pytest.param("docker", marks=pytest.mark.engine),
+    pytest.param("podman", marks=pytest.mark.engine),
+]
+
+
+@pytest.fixture(params=[*ENGINES, "folder"])
+def kind(request: pytest.FixtureRequest) -> Kind:
+    """Every engine in turn."""
+    found: Kind = request.getfixturevalue(f"{request.param}_kind")
+    return found
+
+
+@pytest.fixture(params=ENGINES)
+def process_kind(request: pytest.FixtureRequest) -> Kind:
+    """Every engine that is a process."""
+    found: Kind = request.getfixturevalue(f"{request.param}_kind")
+    return found
+
+
+def make_container(engine: PrivateDockerd | PrivatePodman, ref: ImageRef) -> None:
+    """Make a container that is never started."""
+    engine.ask("POST", "/v1.41/containers/create", {"Image": str(ref), "Cmd": ["/x"]})
 
 
 @pytest.fixture
@@ -79,6 +116,7 @@ def docker_kind(
         lambda: _images(fresh_device),
         lambda: _leftovers(fresh_device),
         lambda: [*_leftovers(fresh_device), *_layers(fresh_device)],
+        Process(lambda: fresh_device.pid, partial(make_container, fresh_device)),
     )
     for ref in set(vendor_engine.image_ids()) - before:
         vendor_engine.docker("rmi", "--force", ref)
@@ -103,7 +141,8 @@ def podman_kind(
     def blobs() -> list[str]:
         return [*leftovers(), *fresh_podman.layers()]
 
-    return Kind(open_engine("podman"), open_engine("docker"), images, leftovers, blobs)
+    process = Process(lambda: fresh_podman.pid, partial(make_container, fresh_podman))
+    return Kind(open_engine("podman"), open_engine("docker"), images, leftovers, blobs, process)
 
 
 @pytest.fixture

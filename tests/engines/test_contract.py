@@ -12,6 +12,7 @@ import pytest
 from binary_split.engines import Abort, IdKind
 from binary_split.errors import (
     ArchiveDamagedError,
+    ArchiveFormatError,
     BinarySplitError,
     EngineAbortedError,
     EngineLoadError,
@@ -22,18 +23,6 @@ from tests.archives import Sealed, read_images
 from tests.engines.conftest import Kind, wait_for_none
 
 CHUNK = 64 * 1024
-
-
-@pytest.fixture(
-    params=[
-        pytest.param("docker", marks=pytest.mark.engine),
-        pytest.param("podman", marks=pytest.mark.engine),
-        "folder",
-    ],
-)
-def kind(request: pytest.FixtureRequest) -> Kind:
-    found: Kind = request.getfixturevalue(f"{request.param}_kind")
-    return found
 
 
 def chunks_of(tar: Path) -> Iterator[bytes]:
@@ -98,8 +87,12 @@ class Interrupt(BaseException):
     """Like KeyboardInterrupt, which pytest would take for itself."""
 
 
-@pytest.mark.parametrize("error", [ArchiveDamagedError(), Interrupt()], ids=["ours", "interrupt"])
-@pytest.mark.parametrize("chunks", [0, 1, 12])
+@pytest.mark.parametrize(
+    "error",
+    [ArchiveDamagedError(), ArchiveFormatError("no"), OSError("disk"), ValueError("bad"), Interrupt()],
+    ids=lambda error: type(error).__name__,
+)
+@pytest.mark.parametrize("chunks", [0, 12])
 def test_an_error_of_the_chunks_comes_out_as_it_is_and_leaves_nothing(
     kind: Kind, release: Sealed, error: BaseException, chunks: int
 ) -> None:
