@@ -198,6 +198,11 @@ def docker_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str
     return {name: environ[name] for name in names if environ.get(name)}
 
 
+def podman_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the variables by which Podman's own clients find their engine, those that are set."""
+    return {name: environ[name] for name in ("CONTAINER_HOST", "XDG_RUNTIME_DIR") if environ.get(name)}
+
+
 def _read_toml(path: str) -> dict[str, Any]:
     import tomllib
 

@@ -12,6 +12,7 @@ import pytest
 from binary_split.engines import Abort, IdKind
 from binary_split.errors import (
     ArchiveDamagedError,
+    ArchiveFormatError,
     BinarySplitError,
     EngineAbortedError,
     EngineLoadError,
@@ -22,14 +23,6 @@ from tests.archives import Sealed, read_images
 from tests.engines.conftest import Kind, wait_for_none
 
 CHUNK = 64 * 1024
-
-
-@pytest.fixture(
-    params=[pytest.param("docker", marks=pytest.mark.engine), "folder"],
-)
-def kind(request: pytest.FixtureRequest) -> Kind:
-    found: Kind = request.getfixturevalue(f"{request.param}_kind")
-    return found
 
 
 def chunks_of(tar: Path) -> Iterator[bytes]:
@@ -94,8 +87,12 @@ class Interrupt(BaseException):
     """Like KeyboardInterrupt, which pytest would take for itself."""
 
 
-@pytest.mark.parametrize("error", [ArchiveDamagedError(), Interrupt()], ids=["ours", "interrupt"])
-@pytest.mark.parametrize("chunks", [0, 1, 12])
+@pytest.mark.parametrize(
+    "error",
+    [ArchiveDamagedError(), ArchiveFormatError("no"), OSError("disk"), ValueError("bad"), Interrupt()],
+    ids=lambda error: type(error).__name__,
+)
+@pytest.mark.parametrize("chunks", [0, 12])
 def test_an_error_of_the_chunks_comes_out_as_it_is_and_leaves_nothing(
     kind: Kind, release: Sealed, error: BaseException, chunks: int
 ) -> None:
@@ -131,7 +128,7 @@ def test_saving_an_image_that_is_not_there_says_which(kind: Kind, release: Seale
 
 def test_the_engine_describes_itself(kind: Kind) -> None:
     description = kind.engine.describe()
-    assert description.kind in {"docker", "oci"}
+    assert description.kind in {"docker", "podman", "oci"}
     assert description.version[0].isdigit()
     assert description.store
     assert description.address

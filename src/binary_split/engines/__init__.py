@@ -32,7 +32,7 @@ __all__ = [
 
 
 def open_engine(name: str | None, *, platform: str | None = None) -> Engine:
-    """Connect to an engine: ``docker`` (also for None) or ``oci:DIR``.
+    """Connect to an engine: ``docker`` (also for None), ``podman`` or ``oci:DIR``.
 
     Args:
         name: which.
@@ -43,14 +43,18 @@ def open_engine(name: str | None, *, platform: str | None = None) -> Engine:
         EngineError: it does not answer.
     """
     if name in {None, "docker"}:
-        from binary_split.engines.docker import DockerEngine
+        from binary_split.engines.opening import connect_docker
 
-        return DockerEngine.connect()
+        return connect_docker()
+    if name == "podman":
+        from binary_split.engines.opening import connect_podman
+
+        return connect_podman()
     kind, _, folder = str(name).partition(":")
     if kind == "oci" and folder:
         from binary_split.engines.oci_folder import OciFolder
 
         return OciFolder(Path(folder), platform=platform)
     raise ConfigError(
-        f"no such engine: {name!r}", hint="Use `docker`, or `oci:DIR` for an OCI layout folder."
+        f"no such engine: {name!r}", hint="Use `docker`, `podman`, or `oci:DIR` for an OCI layout folder."
     )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
-from binary_split.config import docker_environment
+from binary_split.config import docker_environment, podman_environment
 from binary_split.engines.endpoint import Endpoint, TlsFiles
 from binary_split.errors import ConfigError
 
@@ -28,6 +29,22 @@ def find_docker() -> Endpoint:
             tls = TlsFiles(folder / "ca.pem", folder / "cert.pem", folder / "key.pem")
         return Endpoint(host, tls)
     return _read_context(environment.get("DOCKER_CONTEXT"), environment)
+
+
+def find_podman() -> Endpoint:
+    """Return where Podman's service listens: ``CONTAINER_HOST``, else the user's socket, else the system's.
+
+    Raises:
+        ConfigError: the environment names an address that is none.
+    """
+    environment = podman_environment()
+    if host := environment.get("CONTAINER_HOST"):
+        return Endpoint(host, far_program="podman")
+    path = Path("/run/podman/podman.sock")
+    runtime = environment.get("XDG_RUNTIME_DIR")
+    if runtime and os.geteuid() != 0:
+        path = Path(runtime) / "podman" / "podman.sock"
+    return Endpoint(f"unix://{path}", far_program="podman")
 
 
 def _read_context(name: str | None, environment: dict[str, str]) -> Endpoint:

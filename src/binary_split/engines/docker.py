@@ -1,15 +1,15 @@
 """The Docker Engine, through its API (v1.24 and newer).
 
-What it is, and so what it can do, is asked of it: the store by ``GET /info``, the API by ``GET /version``.
+What it is, and so what it can do, is asked of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from binary_split.config import LIMITS
 from binary_split.engines.api import (
     Abort,
     EngineDescription,
@@ -19,48 +19,36 @@ from binary_split.engines.api import (
     LoadSink,
     ignore_steps,
 )
-from binary_split.engines.discovery import find_docker
 from binary_split.engines.docker_load import post_tar
+from binary_split.engines.docker_save import receive_tar
 from binary_split.engines.trial import verify_container
-from binary_split.engines.wire import Wire, errors_mapped, message_of
+from binary_split.engines.wire import Wire
 from binary_split.errors import (
     EngineAnswerError,
     EngineImageInUseError,
-    EngineLoadError,
     ImageMissingError,
     ImageReferenceError,
 )
 from binary_split.model import Digest, ImageRef
 from binary_split.oci.compression import Compression
 
+# The classic store takes zstd too from some version on, which it does not tell.
+_TAKEN_BY_ALL = frozenset({Compression.NONE, Compression.GZIP})
 _CONTAINERD_STORE = "io.containerd.snapshotter.v1"
 
 
 class DockerEngine:
     """A Docker Engine that answered."""
 
-    def __init__(self, wire: Wire, version: Mapping[str, Any]) -> None:
+    def __init__(self, wire: Wire) -> None:
         self._wire = wire
-        self._version = version
         # What an id names never changes, and a question for each image of a list takes time.
         self._diff_ids: dict[Digest, tuple[Digest, ...]] = {}
 
-    @classmethod
-    def connect(cls) -> Self:
-        """Connect to the engine that the environment names.
-
-        Raises:
-            ConfigError: the environment names a context that does not exist.
-            EngineUnreachableError: nothing answers there.
-            EnginePermissionError: this user may not speak to it.
-            EngineTimeoutError: it is there but does not answer.
-        """
-        wire = Wire(find_docker())
-        return cls(wire, ask_version(wire))
-
     def describe(self) -> EngineDescription:
         """Ask the engine for its version and its image store."""
-        facts: dict[str, Any] = self._ask_json("GET", "/info", "ask the engine what it is", dict)
+        what = "ask the engine what it is"
+        facts: dict[str, Any] = self._wire.ask("GET", "/info", what).read_json(dict, what)
         try:
             status = dict(row[:2] for row in facts.get("DriverStatus") or [])
         except (TypeError, ValueError, AttributeError) as error:
@@ -73,22 +61,20 @@ class DockerEngine:
             address=self._wire.endpoint.address,
             id_kind=IdKind.MANIFEST if has_containerd_store else IdKind.CONFIG,
             reuse=LayerReuse.BLOB if has_containerd_store else LayerReuse.CHAIN,
-            # The classic store takes zstd from some version on; what it takes for certain is as fast.
-            compressions=frozenset(Compression)
-            if has_containerd_store
-            else frozenset({Compression.NONE, Compression.GZIP}),
+            compressions=frozenset(Compression) if has_containerd_store else _TAKEN_BY_ALL,
             data_root=self._find_data_root(facts.get("DockerRootDir")),
             parallel_loads=not has_containerd_store,
         )
 
     def find_image(self, ref: ImageRef) -> EngineImage | None:
         """Inspect an image."""
-        return self._inspect(self._name(ref))
+        found = self._find(ref)
+        return None if found is None else found[1]
 
     def list_images(self) -> tuple[EngineImage, ...]:
         """List the images, and inspect those that were not listed before."""
         what = "list the engine's images"
-        rows = self._ask_json("GET", "/images/json", what, list, {"all": "1"})
+        rows = self._wire.ask("GET", "/images/json", what, query={"all": "1"}).read_json(list, what)
         images = []
         try:
             for row in rows:
@@ -97,7 +83,7 @@ class DockerEngine:
                 if diff_ids is None and (image := self._inspect(str(digest))):
                     diff_ids = image.diff_ids
                 if diff_ids is not None:  # else it was removed meanwhile
-                    images.append(EngineImage(digest, diff_ids, parse_refs(row.get("RepoTags") or ())))
+                    images.append(EngineImage(digest, diff_ids, self._parse_refs(row.get("RepoTags") or ())))
         except (KeyError, TypeError, AttributeError, ImageReferenceError) as error:
             raise EngineAnswerError(f"could not {what}: the answer makes no sense") from error
         return tuple(images)
@@ -117,21 +103,19 @@ class DockerEngine:
     def tag(self, source: ImageRef, target: ImageRef) -> None:
         """Make a reference name an image."""
         what = f"tag {source} as {target}"
-        query = {"repo": self._name(target).removesuffix(f":{target.tag}"), "tag": target.tag}
-        answer = self._wire.ask("POST", f"/images/{self._name(source)}/tag", what, query=query)
+        found = self._find(source)
+        if found is None:
+            raise ImageMissingError(f"could not {what}: the engine does not have {source}")
+        query = {"repo": self._new_name(target).removesuffix(f":{target.tag}"), "tag": target.tag}
+        answer = self._wire.ask("POST", f"/images/{found[0]}/tag", what, query=query)
         if answer.status == 404:
             raise ImageMissingError(f"could not {what}: {answer.message}")
-        if answer.status >= 400:
-            raise EngineAnswerError(f"could not {what}: {answer.message}")
+        answer.raise_if_refused(what)
 
     def untag(self, ref: ImageRef) -> None:
         """Remove a reference, and with an image's last one the image."""
-        what = f"remove {ref}"
-        answer = self._wire.ask("DELETE", f"/images/{self._name(ref)}", what)
-        if answer.status == 409:
-            raise EngineImageInUseError(f"could not {what}: {answer.message}")
-        if answer.status >= 400 and answer.status != 404:
-            raise EngineAnswerError(f"could not {what}: {answer.message}")
+        for name in self._names(ref):
+            self._untag(name)
 
     def verify_unpacked(self, ref: ImageRef) -> None:
         """Make a container of the image and remove it; the classic store shows only what is unpacked."""
@@ -142,36 +126,42 @@ class DockerEngine:
 
     def save(self, refs: Iterable[ImageRef]) -> Iterator[bytes | memoryview]:
         """Export images as `docker save` does."""
-        what = "export the images"
-        refs = tuple(refs)
-        missing = [str(ref) for ref in refs if self.find_image(ref) is None]
-        if missing:
-            raise ImageMissingError(f"the engine does not have {', '.join(missing)}")
-        target = self._wire.target("/images/get", {"names": [self._name(ref) for ref in refs]})
-        with self._wire.stream() as connection:
-            with errors_mapped(connection, what, EngineLoadError):
-                connection.request("GET", target)
-                response = connection.getresponse()
-                if response.status != 200:
-                    words = message_of(response.read(LIMITS.engine_error_bytes))
-                    raise EngineLoadError(f"the engine could not {what}: {words}")
-            while True:
-                with errors_mapped(connection, what, EngineLoadError):
-                    chunk = response.read(LIMITS.chunk_bytes)
-                if not chunk:
-                    break
-                yield chunk
-            if response.length:
-                raise EngineLoadError(f"could not {what}: the engine stopped in the middle")
+        yield from receive_tar(self._wire, list(self._find_all(refs).values()))
 
-    def _name(self, ref: ImageRef) -> str:
-        """Return what the engine calls a reference in its API."""
+    def _names(self, ref: ImageRef) -> tuple[str, ...]:
+        """Return what the engine may call a reference, what it itself would look for first."""
+        return (str(ref),)
+
+    def _new_name(self, ref: ImageRef) -> str:
+        """Return what a new reference is to be called."""
         return str(ref)
 
-    def _ask_json(
-        self, method: str, path: str, what: str, kind: type, query: dict[str, str] | None = None
-    ) -> Any:
-        return self._wire.ask(method, path, what, query=query).read_json(kind, what)
+    def _parse_ref(self, text: str) -> ImageRef:
+        """Return the reference that the engine calls so."""
+        return ImageRef.parse(text)
+
+    def _parse_refs(self, texts: Iterable[object]) -> tuple[ImageRef, ...]:
+        """Return the references among an image's names; ``<none>:<none>`` and the like are none."""
+        refs = set()
+        for text in texts:
+            with suppress(ImageReferenceError):
+                refs.add(self._parse_ref(str(text)))
+        return tuple(sorted(refs))
+
+    def _find(self, ref: ImageRef) -> tuple[str, EngineImage] | None:
+        """Return an image and what the engine calls it."""
+        for name in self._names(ref):
+            if image := self._inspect(name):
+                return name, image
+        return None
+
+    def _find_all(self, refs: Iterable[ImageRef]) -> dict[ImageRef, str]:
+        """Return what the engine calls each reference."""
+        found = {ref: self._find(ref) for ref in refs}
+        missing = [str(ref) for ref, row in found.items() if row is None]
+        if missing:
+            raise ImageMissingError(f"the engine does not have {', '.join(missing)}")
+        return {ref: row[0] for ref, row in found.items() if row}
 
     def _inspect(self, name: str) -> EngineImage | None:
         what = f"ask the engine for {name}"
@@ -181,11 +171,19 @@ class DockerEngine:
         facts = answer.read_json(dict, what)
         try:
             layers = facts["RootFS"].get("Layers") or ()
-            image = EngineImage(parse_id(facts["Id"]), tuple(Digest.parse(text) for text in layers))
+            image = EngineImage(Digest.parse(facts["Id"]), tuple(Digest.parse(text) for text in layers))
         except (KeyError, TypeError, AttributeError, ImageReferenceError) as error:
             raise EngineAnswerError(f"the engine described {name} in a way that makes no sense") from error
         self._diff_ids[image.id] = image.diff_ids
         return image
+
+    def _untag(self, name: str) -> None:
+        what = f"remove {name}"
+        answer = self._wire.ask("DELETE", f"/images/{name}", what)
+        if answer.status == 409:
+            raise EngineImageInUseError(f"could not {what}: {answer.message}")
+        if answer.status != 404:
+            answer.raise_if_refused(what)
 
     def _find_data_root(self, stated: object) -> Path | None:
         """Return the engine's folder if it is on this machine, as far as that can be seen."""
@@ -193,35 +191,3 @@ class DockerEngine:
             return None
         folder = Path(stated)
         return folder if folder.is_dir() else None
-
-
-def ask_version(wire: Wire) -> dict[str, Any]:
-    """Ask an engine which API it speaks, and speak that from now on.
-
-    Raises:
-        EngineAnswerError: what answers is no engine.
-    """
-    what = "connect to the engine"
-    answer = wire.ask("GET", "/version", what, timeout_s=LIMITS.engine_connect_timeout_s)
-    facts: dict[str, Any] = answer.read_json(dict, what)
-    version = facts.get("ApiVersion")
-    if not isinstance(version, str) or not version.replace(".", "").isdigit():
-        raise EngineAnswerError(f"could not {what}: what answers there is no engine")
-    wire.prefix = f"/v{version}"
-    return facts
-
-
-def parse_id(text: str) -> Digest:
-    """Parse an image's id."""
-    return Digest.parse(text)
-
-
-def parse_refs(texts: Iterable[object]) -> tuple[ImageRef, ...]:
-    """Return the references among an image's names; ``<none>:<none>`` and the like are none."""
-    refs = set()
-    for text in texts:
-        try:
-            refs.add(ImageRef.parse(str(text)))
-        except ImageReferenceError:
-            continue
-    return tuple(sorted(refs))

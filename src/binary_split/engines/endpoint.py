@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import socket
 import ssl
 import subprocess
@@ -47,10 +48,16 @@ class TlsFiles:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An engine's address, as ``DOCKER_HOST`` has it, and the TLS files that go with it."""
+    """An engine's address, as ``DOCKER_HOST`` has it, and what goes with it.
+
+    Attributes:
+        tls: the files by which both sides prove who they are; None: no TLS.
+        far_program: what connects to the engine on the far side of ssh.
+    """
 
     address: str
     tls: TlsFiles | None = None
+    far_program: str = "docker"
 
     def __post_init__(self) -> None:
         self.dialler()
@@ -80,8 +87,8 @@ class Endpoint:
             return lambda timeout_s: Connected(_dial_tcp(parts, port or _PORT, timeout_s))
         if parts.scheme == "ssh" and parts.hostname and not parts.hostname.startswith("-"):
             if parts.password:
-                raise ConfigError("DOCKER_HOST holds a password: use ssh keys")
-            return lambda _timeout_s: _dial_ssh(parts)
+                raise ConfigError("an engine's address holds a password: use ssh keys")
+            return lambda _timeout_s: _dial_ssh(parts, self.far_program)
         raise self._malformed()
 
     def _malformed(self) -> ConfigError:
@@ -176,14 +183,17 @@ def _dial_tls(parts: SplitResult, context: ssl.SSLContext, timeout_s: float) -> 
         raise
 
 
-def _dial_ssh(parts: SplitResult) -> Connected:
+def _dial_ssh(parts: SplitResult, far_program: str) -> Connected:
     """Start the system's ssh as Docker's own client does: its configuration, keys and known hosts count."""
+    far = [far_program]
+    if parts.path.strip("/"):  # of the socket, on the far side
+        far += ["--url" if far_program == "podman" else "--host", shlex.quote(f"unix://{parts.path}")]
     command = ["ssh", "-o", f"ConnectTimeout={int(LIMITS.engine_connect_timeout_s)}", "-T"]
     if parts.username:
         command += ["-l", parts.username]
     if parts.port:
         command += ["-p", str(parts.port)]
-    command += ["--", str(parts.hostname), "docker", "system", "dial-stdio"]
+    command += ["--", str(parts.hostname), *far, "system", "dial-stdio"]
     ours, theirs = socket.socketpair()
     with theirs:
         try:

@@ -90,17 +90,22 @@ class OciFolder:
         abort: Abort | None = None,
     ) -> None:
         """Add a tar's images to the folder; the index names them only when all of them are there."""
+        feed = _Feed(chunks, abort or Abort())
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=".load-", dir=self._folder) as staging:
                 with closing(_Stage(Path(staging))) as stage:
-                    scanned = scan_images(_until(abort or Abort(), chunks), stage.keep)
+                    scanned = scan_images(feed, stage.keep)
                 with self._locked():
                     self._commit(stage, scanned)
-        except OSError as error:
-            raise EngineLoadError(f"cannot write to {self._folder}: {error.strerror or error}") from error
-        except ArchiveFormatError as error:
-            raise EngineLoadError(f"cannot load the images: {error}") from error
+        except (OSError, ArchiveFormatError, ImageIncompleteError) as error:
+            if error is feed.error:
+                raise
+            if isinstance(error, OSError):
+                words = f"cannot write to {self._folder}: {error.strerror or error}"
+            else:
+                words = f"cannot load the images: {error}"
+            raise EngineLoadError(words) from error
 
     def tag(self, source: ImageRef, target: ImageRef) -> None:
         """Name an image once more in the index."""
@@ -217,11 +222,26 @@ def _without_refs(entries: Iterable[IndexEntry], refs: set[ImageRef]) -> list[In
     return kept
 
 
-def _until(abort: Abort, chunks: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryview]:
-    for chunk in chunks:
-        if abort.is_set():
-            raise EngineAbortedError("the load was ended before it was complete")
-        yield chunk
+class _Feed:
+    """Gives what is loaded until that is aborted, and remembers the error that came out of it."""
+
+    def __init__(self, chunks: Iterable[bytes | memoryview], abort: Abort) -> None:
+        self.error: BaseException | None = None
+        self._chunks = chunks
+        self._abort = abort
+
+    def __iter__(self) -> Iterator[bytes | memoryview]:
+        chunks = iter(self._chunks)
+        while not self._abort.is_set():
+            try:
+                chunk = next(chunks)
+            except StopIteration:
+                return
+            except BaseException as error:
+                self.error = error
+                raise
+            yield chunk
+        raise EngineAbortedError("the load was ended before it was complete")
 
 
 class _Stage:

@@ -53,5 +53,5 @@ def _remove(wire: Wire, container: dict[str, Any]) -> None:
     except (KeyError, TypeError) as error:
         raise EngineAnswerError(f"could not {what}: the answer makes no sense") from error
     answer = wire.ask("DELETE", path, what, query={"force": "1", "v": "1"})
-    if answer.status >= 400 and answer.status not in {404, 409}:  # another run removes it too
-        raise EngineAnswerError(f"could not {what}: {answer.message}")
+    if answer.status not in {404, 409}:  # another run removes it too
+        answer.raise_if_refused(what)

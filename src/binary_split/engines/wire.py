@@ -49,14 +49,22 @@ class Answer:
         """The engine's own words where it answers with an error."""
         return message_of(self.body)
 
+    def raise_if_refused(self, what: str) -> None:
+        """Raise what the engine says went wrong.
+
+        Raises:
+            EngineAnswerError: it says so.
+        """
+        if self.status >= 400:
+            raise EngineAnswerError(f"could not {what}: {self.message}")
+
     def read_json(self, kind: type, what: str) -> Any:
         """Parse the body.
 
         Raises:
             EngineAnswerError: it is an error, or no JSON of that kind.
         """
-        if self.status >= 400:
-            raise EngineAnswerError(f"could not {what}: {self.message}")
+        self.raise_if_refused(what)
         try:
             document = json.loads(self.body)
         except ValueError as error:
