@@ -149,6 +149,31 @@ def write_secret(path: Path, secret: bytes) -> None:
         file.write(secret)
 
 
+def create_secret(path: Path, secret: bytes) -> None:
+    """Write a file as ``write_secret`` does, but not even ``kill -9`` leaves an empty one under its name.
+
+    The folder's file system must have hard links.
+
+    Raises:
+        OutputError: it exists already or cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        descriptor, is_named = _create(temporary, 0o600)
+        with _OutputFile(descriptor, path) as file:
+            file.write(secret)
+            os.fsync(descriptor)
+            if is_named:
+                path.hardlink_to(temporary)
+            else:
+                _give_name(descriptor, path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 @contextmanager
 def secret_output(path: Path) -> Iterator[Callable[[bytes], None]]:
     """Give a function that writes the secret to ``path``; take the file back if the block fails after.
