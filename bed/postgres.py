@@ -68,7 +68,13 @@ class PrivatePostgres:
             if user is not None:
                 os.chown(self._folder, pwd.getpwnam(user).pw_uid, -1)
             self._run(
-                "initdb", "--auth=trust", "--username=binary_split", "--encoding=UTF8", "--locale=C", "-D"
+                "initdb",
+                "--no-sync",
+                "--auth=trust",
+                "--username=binary_split",
+                "--encoding=UTF8",
+                "--locale=C",
+                "-D",
             )
         command = [str(find_program("postgres")), "-D", str(self.folder / "data"), "-k", str(self.folder)]
         for setting in ("listen_addresses=", "unix_socket_permissions=0700", *self._settings):
