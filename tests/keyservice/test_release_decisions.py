@@ -9,6 +9,7 @@ import pytest
 
 from binary_split.errors import (
     BinarySplitError,
+    DeviceKeyNeededError,
     FragmentForbiddenError,
     FragmentNotFoundError,
     RecordError,
@@ -39,6 +40,12 @@ def refused(store: Store, token: str, key_id: str | None = "k1", *, sealed: bool
     with pytest.raises(FragmentNotFoundError) as caught:
         ask(store, token, key_id, sealed=sealed)
     return str(caught.value)
+
+
+def sealed_only(store: Store, token: str) -> None:
+    """Whoever may have the key is told that it must be asked for sealed."""
+    with pytest.raises(DeviceKeyNeededError):
+        ask(store, token)
 
 
 @pytest.mark.parametrize("receiver", [{"device_id": "d1"}, {"group": "fleet"}])
@@ -96,13 +103,13 @@ def test_a_retired_key_is_released_and_a_destroyed_one_is_not_even_on_the_disk(a
 def test_a_stolen_token_of_an_enrolled_device_gets_nothing_by_the_plain_way(any_store: Store) -> None:
     token = device_token(any_store, public_key=b"enrolled")
     any_store.grants.add("k1", device_id="d1")
-    refused(any_store, token)
+    sealed_only(any_store, token)
     released = ask(any_store, token, sealed=True, nonce=NONCE)
     assert released.public_key == b"enrolled"
     any_store.keys.set_plain_release("k1", "allowed")
     assert ask(any_store, token).fragment.reveal()
     any_store.keys.set_plain_release("k1", "refused")
-    refused(any_store, token)
+    sealed_only(any_store, token)
     assert ask(any_store, token, sealed=True).fragment.reveal()
 
 
