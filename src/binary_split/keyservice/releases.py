@@ -18,7 +18,7 @@ from binary_split.errors import (
     TokenRejectedError,
 )
 from binary_split.keyservice.chain import AuditEvent
-from binary_split.keyservice.decision import is_tokens_own, meant_key, refuse_release, usable_grants
+from binary_split.keyservice.decision import holds_key, is_tokens_own, meant_key, refuse_release
 from binary_split.keyservice.failures import FailureTally
 from binary_split.keyservice.keyring import KeyRing
 from binary_split.keyservice.ledger import Ledger, Transaction
@@ -26,7 +26,7 @@ from binary_split.keyservice.release_reads import BatchFacts, TokenFacts, read_f
 from binary_split.keyservice.release_spending import RefusedError, Spending
 from binary_split.keyservice.schema import SPENT_NONCES
 from binary_split.keyservice.tokens import hash_token
-from binary_split.model import Fragment, is_key_id
+from binary_split.model import Fragment
 
 NONCE_BYTES = (16, 64)
 """A nonce is of a length between these two."""
@@ -127,18 +127,15 @@ class ReleaseDesk:
     ) -> Released:
         bearer = token.bearer
         key_id = meant_key(bearer, request.key_id, turn.now)
-        # A malformed key-id is like an unknown one; PostgreSQL would not even compare it.
-        key = facts.keys.get(key_id) if key_id is not None and is_key_id(key_id) else None
+        if key_id is None or not holds_key(bearer, key_id, turn.now):
+            raise RefusedError("no-grant")
+        key = facts.keys.get(key_id)
         reason = refuse_release(bearer, None if key is None else key.facts, is_sealed=request.is_sealed)
         if reason is not None or key is None:
             raise RefusedError(reason or "no-such-key")
-        key_id = key.facts.key_id
-        is_own = is_tokens_own(bearer, key_id)
-        if not is_own and not usable_grants(bearer.grants, key_id, turn.now, with_used_up=True):
-            raise RefusedError("no-grant")
         # Opened before anything is spent: a damaged row costs nobody a use.
         fragment = self._ring.open(turn.connection, key.kek_id, key_id, key.sealed)
-        is_repeat = False if is_own else spending.spend(bearer, key_id, request.nonce)
+        is_repeat = False if is_tokens_own(bearer, key_id) else spending.spend(bearer, key_id, request.nonce)
         detail = {"token_id": bearer.token_id, "source": request.source}
         if request.is_sealed:
             detail["sealed"] = "yes"
