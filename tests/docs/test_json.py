@@ -211,6 +211,8 @@ def test_keys_and_tokens(vendor: Vendor) -> None:
     issue = ("token", "issue", "--key", "release-1", *state, "--json")
     vendor("keyservice", "init", *state)
     vendor("key", "create", "release-1", *state)
+    rotated = vendor("keyservice", "rotate-kek", *state, "--json").document
+    assert_is_as_documented(rotated, "keyservice rotate-kek")
     (key,) = vendor("key", "list", *state, "--json").document
     assert_is_as_documented(key, "key list")
     issued = vendor(*issue).document

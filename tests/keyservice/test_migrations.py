@@ -34,7 +34,7 @@ def _run(connection: Connection, direction: str, revision: str) -> None:
     getattr(command, direction)(config, revision)
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
 def old_state(request: pytest.FixtureRequest, tmp_path: Path, clock: Hands) -> Path:
     """A state folder as revision 0001 left it: two keys, a token for one, a revoked one."""
     folder = tmp_path / "old"
