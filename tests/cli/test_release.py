@@ -78,7 +78,7 @@ def desk(tmp_path: Path) -> Desk:
 
 
 def read_qr(program: Path, picture: Path) -> bytes:
-    command = [program, "-q", "--raw", "-Sdisable", "-Sqrcode.enable", picture]
+    command: list[str | Path] = [program, "-q", "--raw", "-Sdisable", "-Sqrcode.enable", picture]
     return subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
 
 

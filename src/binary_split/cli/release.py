@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from binary_split.cli.keyservice import state_option
 from binary_split.cli.options import json_option
 from binary_split.cli.output import emit, emit_json, say
 from binary_split.cli.qr import check_qr_target, draw_qr
+from binary_split.cli.state_option import state_option
 from binary_split.errors import ConfigError
 
 _FILE = click.Path(path_type=Path, dir_okay=False)

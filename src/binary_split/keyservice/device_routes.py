@@ -9,6 +9,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Request, Security
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
 from binary_split.errors import ConfigError, EnrolmentRefusedError
@@ -20,7 +21,7 @@ from binary_split.keyservice.device_schemas import (
     RELEASE_ANSWERS,
     RELEASE_BODY,
 )
-from binary_split.keyservice.problems import MALFORMED_BODY, NO_STORE, ProblemError
+from binary_split.keyservice.problems import LATE_BODY, MALFORMED_BODY, NO_STORE, ProblemError
 from binary_split.keyservice.releases import ReleaseRequest
 from binary_split.keyservice.sealing import seal_released
 from binary_split.sealedfragment import MEDIA_TYPE, PublicKey, parse_nonce
@@ -29,6 +30,7 @@ ENROLLED_TOKEN_LIFETIME = timedelta(days=365)
 """How long the token works that an enrolment gives."""
 
 _BODY_BYTES = 16 * 1024
+_BODY_TIMEOUT_S = 10
 
 router = APIRouter(redirect_slashes=False)
 
@@ -93,18 +95,31 @@ async def _read_texts(request: Request, *names: str) -> list[str]:
     """Return these members of the JSON object that is the body; others are passed over.
 
     Raises:
-        ProblemError: it is no such object, or too long.
+        ProblemError: it is no such object, too long or too slow.
     """
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > _BODY_BYTES:
-            raise ProblemError(MALFORMED_BODY)
     try:
-        document = json.loads(body)
+        document = json.loads(await _read_body(request))
         texts = [document[name] for name in names]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise ProblemError(MALFORMED_BODY) from None
     if not all(isinstance(text, str) and text.isascii() for text in texts):
         raise ProblemError(MALFORMED_BODY)
     return texts
+
+
+async def _read_body(request: Request) -> bytes:
+    """Return the body, which anybody may send: it has a bound and a deadline.
+
+    Raises:
+        ProblemError: it is too long or too slow, or its sender has left.
+    """
+    body = bytearray()
+    try:
+        async with asyncio.timeout(_BODY_TIMEOUT_S):
+            async for part in request.stream():
+                body += part
+                if len(body) > _BODY_BYTES:
+                    raise ProblemError(MALFORMED_BODY)
+    except (TimeoutError, ClientDisconnect):
+        raise ProblemError(LATE_BODY) from None
+    return bytes(body)
