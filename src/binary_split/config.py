@@ -42,6 +42,7 @@ class Limits:
     sealed_fragment_bytes: int = 92 * KIB  # base64 of a fragment and what sealing adds, and its names
     device_key_bytes: int = 1 * KIB
     key_ids_asked: int = 8  # of an archive, one after the other, for the one that this device may have
+    admin_answer_bytes: int = 8 * MIB  # a page of 1000 audit records
     enrolment_bytes: int = 16 * KIB  # the answer to an enrolment
 
     # One fetch of a fragment, all its tries and waits together.

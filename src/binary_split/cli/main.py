@@ -30,9 +30,10 @@ _COMMANDS = {
     "identity": ("binary_split.cli.identity", "identity", "Print an identity for stock `age`."),
     "device": ("binary_split.cli.device", "device", "Make and show this device's key."),
     "enroll": ("binary_split.cli.enroll", "enroll", "Enrol this device with a one-time code."),
-    "key": ("binary_split.cli.keys", "key", "Make, import and list the key service's fragments."),
+    "key": ("binary_split.cli.keys", "key", "Make, import, rotate and list the key service's keys."),
     "token": ("binary_split.cli.tokens", "token", "Issue, revoke and list the key service's tokens."),
     "release": ("binary_split.cli.release", "release", "Seal a fragment to a device without network."),
+    "admin": ("binary_split.cli.admin", "admin", "Administrate the key service, here or over the network."),
     "keyservice": ("binary_split.cli.keyservice", "keyservice", "Set up and run the key service."),
 }
 

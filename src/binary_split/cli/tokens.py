@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from binary_split.cli.output import emit, emit_json, say
-from binary_split.cli.state_option import state_option
-
-if TYPE_CHECKING:
-    from binary_split.keyservice.tokens import TokenRecord
+from binary_split.cli.desks import (
+    Listing,
+    Place,
+    do_and_print,
+    json_option,
+    listing_options,
+    place_options,
+    print_list,
+    show,
+    word,
+)
+from binary_split.cli.issuing import issue_secret
+from binary_split.keyservice.admin import acts
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
+_SCOPES = click.Choice(("fragment:read", "admin", "audit:read"))
 
 
 @click.group()
@@ -23,74 +31,75 @@ def token() -> None:
 
 
 @token.command()
-@click.option("--key", "key_id", metavar="KEY_ID", required=True, help="The key whose fragment it opens.")
+@click.option("--key", "key_id", metavar="KEY_ID", help="The key whose fragment it opens by itself.")
+@click.option("--device", "device_id", metavar="D", help="The device that it speaks for; its grants decide.")
+@click.option(
+    "--scope", "scopes", type=_SCOPES, multiple=True, help="What it is for; repeat. Default: fragment:read."
+)
 @click.option("--expires", metavar="TIME", default="90d", show_default=True, help="90d, 12h or 30m.")
 @click.option("--label", metavar="TEXT", default="", help="Whose it is, for people.")
 @click.option("--out", metavar="F", type=_FILE, help="Write the token to this new file (mode 0600) instead.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@state_option
-def issue(key_id: str, expires: str, label: str, out: Path | None, as_json: bool, state: Path) -> None:
+@json_option
+@place_options
+def issue(
+    key_id: str | None,
+    device_id: str | None,
+    scopes: tuple[str, ...],
+    expires: str,
+    label: str,
+    out: Path | None,
+    as_json: bool,
+    place: Place,
+) -> None:
     """Make a token and print it, this once: only its hash is kept."""
-    from binary_split.files import secret_output
-    from binary_split.keyservice.state import open_state
-    from binary_split.keyservice.tokens import parse_lifetime
-
-    lifetime = parse_lifetime(expires)
-    with closing(open_state(state)) as store:
-        if out is None:
-            issued = store.tokens.issue(key_id, lifetime=lifetime, label=label)
-        else:
-            with secret_output(out) as deliver:
-                issued = store.tokens.issue(key_id, lifetime=lifetime, label=label, deliver=deliver)
-    record = issued.record
-    if as_json:
-        place = {"token": issued.text} if out is None else {"token_file": str(out)}
-        emit_json(_described(record) | place)
-    elif out is None:
-        emit(issued.text)
-    say(f"token {record.token_id} for key {key_id}, expires {record.expires.isoformat()}")
+    issue_secret(
+        place,
+        acts.ISSUE_TOKEN,
+        "token",
+        out,
+        as_json=as_json,
+        key_id=key_id,
+        device_id=device_id,
+        scopes=list(scopes) or None,
+        lifetime=expires,
+        label=label,
+    )
 
 
 @token.command()
 @click.argument("token_id")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@state_option
-def revoke(token_id: str, as_json: bool, state: Path) -> None:
+@json_option
+@place_options
+def revoke(token_id: str, as_json: bool, place: Place) -> None:
     """Revoke the token with this id (tok_…, not the token itself): its next request is refused."""
-    from binary_split.keyservice.state import open_state
+    do_and_print(
+        place, acts.REVOKE_TOKEN, f"token {token_id[:16]} is revoked", as_json=as_json, token_id=token_id
+    )
 
-    with closing(open_state(state)) as store:
-        record = store.tokens.revoke(token_id)
-    if as_json:
-        emit_json(_described(record))
-    say(f"token {token_id} is revoked")
+
+@token.command("show")
+@click.argument("token_id")
+@json_option
+@place_options
+def show_(token_id: str, as_json: bool, place: Place) -> None:
+    """Show what is known of the token with this id."""
+    show(place, acts.FIND_TOKEN, as_json=as_json, token_id=token_id)
 
 
 @token.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@state_option
-def list_(as_json: bool, state: Path) -> None:
-    """List the tokens: id, key, state, expiry and label; never the tokens themselves."""
-    from binary_split.keyservice.state import open_state
-
-    with closing(open_state(state)) as store:
-        records = store.tokens.list()
-        now = store.clock()
-    if as_json:
-        emit_json([_described(record) | {"state": record.state_at(now)} for record in records])
-        return
-    width = max((len(record.key_id or "-") for record in records), default=0)
-    for record in records:
-        line = f"{record.token_id}  {record.key_id or '-':<{width}}  {record.state_at(now):<7}"
-        emit(f"{line}  {record.expires.isoformat()}  {record.label}".rstrip())
+@click.option("--key", "key_id", metavar="KEY_ID", help="Only those for this key.")
+@click.option("--device", "device_id", metavar="D", help="Only those of this device.")
+@click.option("--revoked/--not-revoked", "is_revoked", default=None, help="Only those.")
+@listing_options
+@place_options
+def list_(
+    key_id: str | None, device_id: str | None, is_revoked: bool | None, listing: Listing, place: Place
+) -> None:
+    """List the tokens: id, what for, state, expiry and label; never the tokens themselves."""
+    filters = {"key_id": key_id, "device_id": device_id, "is_revoked": is_revoked}
+    print_list(place, acts.LIST_TOKENS, listing, _columns, **filters)
 
 
-def _described(record: TokenRecord) -> dict[str, Any]:
-    return {
-        "token_id": record.token_id,
-        "key_id": record.key_id,
-        "label": record.label,
-        "created": record.created.isoformat(),
-        "expires": record.expires.isoformat(),
-        "revoked": None if record.revoked is None else record.revoked.isoformat(),
-    }
+def _columns(row: dict[str, Any]) -> list[str]:
+    whose = word(row["device_id"] or row["key_id"])
+    return [row["token_id"], whose, word(row["scopes"]), row["state"], row["expires"], row["label"]]

@@ -51,18 +51,25 @@ def trust(ca_file: Path | None) -> ssl.SSLContext:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked of the key service: a GET for bytes, or a POST of JSON for JSON.
+    """What is asked of the key service: a GET for bytes or JSON, or a POST of JSON for JSON.
 
     Attributes:
         token: sent as ``Authorization: Bearer``; None sends none.
         body: the JSON to post; None makes it a GET. Never shown, it may hold a code.
         max_bytes: how long the answer's body may be.
+        is_json_wanted: a GET is for JSON.
     """
 
     address: Address
     token: BearerToken | None
     max_bytes: int
     body: bytes | None = field(default=None, repr=False)
+    is_json_wanted: bool = False
+
+    @property
+    def is_for_json(self) -> bool:
+        """Whether the answer is to be JSON."""
+        return self.is_json_wanted or self.body is not None
 
     @property
     def method(self) -> str:
@@ -72,7 +79,7 @@ class Request:
     def headers(self) -> dict[str, str]:
         """Return the request's header."""
         headers = {
-            "Accept": "application/octet-stream, */*;q=0.5" if self.body is None else JSON,
+            "Accept": JSON if self.is_for_json else "application/octet-stream, */*;q=0.5",
             "Accept-Encoding": "identity",
             "Connection": "close",
             "User-Agent": "binary-split",
@@ -122,7 +129,7 @@ def ask(
 
 def _read_answer(response: requests.Response, request: Request, deadline: Deadline) -> Answer:
     headers = {name.lower(): value for name, value in response.headers.items()}
-    head = Answer(response.status_code, headers, is_json_wanted=request.body is not None)
+    head = Answer(response.status_code, headers, is_json_wanted=request.is_for_json)
     if not head.is_body_wanted():
         return head
     failure: KeyServiceError
