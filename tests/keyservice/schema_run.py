@@ -1,4 +1,4 @@
-"""Schemathesis against a running key service: every operation of the description, with right and wrong input."""
+"""Schemathesis against a running key service: every operation, with right and with wrong input."""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ from binary_split.errors import (
     AuditBrokenError,
     BinarySplitError,
     ConfigError,
+    KeyServiceUnavailableError,
     KeyServiceUnreachableError,
     OutputError,
     RecordConflictError,
@@ -328,7 +329,7 @@ class TestOverTheNetwork:
         there = ("--key-service", desk.service.url, "--token-file", tmp_path / "t")
         with writing(desk.service.store.engine):  # the service waits for its lock, then says 503
             ran = desk.run("key", "create", "k9", *there)
-        assert ran.status == 35
+        assert ran.status == KeyServiceUnavailableError.exit_code
         assert desk.run("key", "show", "k9", *there).status == RecordMissingError.exit_code
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -32,7 +32,9 @@ class Person:
     def get(self, path: str = "") -> requests.Response:
         return self.client.get(f"{self.service.url}/console{path}", timeout=10, allow_redirects=False)
 
-    def post(self, path: str, fields: object = None, **headers: str) -> requests.Response:
+    def post(
+        self, path: str, fields: Mapping[str, object] | str | bytes | None = None, **headers: str
+    ) -> requests.Response:
         return self.client.post(
             f"{self.service.url}/console{path}",
             data=fields,

@@ -111,8 +111,8 @@ def _show_again(
     path, slash, _ = order.page.partition("/")
     name = given.get(order.page.partition("{")[2].rstrip("}"), "") if slash else ""
     shown = {key: text for key, text in given.items() if key != "fragment"}
-    options = {"problem": str(error), "failed": order.act.name, "given": shown, "status": status_of(error)}
-    return show_page(store, visitor, path + slash, name=name, query={}, **options)
+    options = {"problem": str(error), "failed": order.act.name, "given": shown}
+    return show_page(store, visitor, path + slash, name=name, query={}, status=status_of(error), **options)
 
 
 def show_page(
