@@ -12,10 +12,12 @@ import pytest
 from bed.busybox import find_busybox
 from bed.dockerd import PrivateDockerd
 from bed.images import build_release
+from bed.newer_docker import newer_dockerd
 from bed.unavailable import Unavailable
 from tests.commandline import CommandLine
 
 ENGINE_FIXTURES = {"vendor_engine", "device_engine", "fresh_device", "release_images"}
+NEWER_ENGINE_FIXTURES = {"newer_containerd_engine", "newer_classic_engine"}
 _MISSING = pytest.StashKey[dict[str, set[str]]]()
 
 
@@ -23,8 +25,11 @@ _MISSING = pytest.StashKey[dict[str, set[str]]]()
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark every test that uses a real engine."""
     for item in items:
-        if ENGINE_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+        names = getattr(item, "fixturenames", ())
+        if ENGINE_FIXTURES.intersection(names):
             item.add_marker(pytest.mark.engine)
+        if NEWER_ENGINE_FIXTURES.intersection(names):
+            item.add_marker(pytest.mark.newer_engine)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -106,6 +111,18 @@ def fresh_device(device_engine: PrivateDockerd) -> PrivateDockerd:
 
 
 @pytest.fixture(scope="session")
+def newer_containerd_engine(could_not_run: Callable[[Unavailable], None]) -> Iterator[PrivateDockerd]:
+    """A newer engine that keeps images in containerd's store; it may hold what earlier tests left."""
+    yield from _engine(could_not_run, lambda: newer_dockerd(containerd_store=True))
+
+
+@pytest.fixture(scope="session")
+def newer_classic_engine(could_not_run: Callable[[Unavailable], None]) -> Iterator[PrivateDockerd]:
+    """A newer engine with the classic store; it may hold what earlier tests left."""
+    yield from _engine(could_not_run, lambda: newer_dockerd(containerd_store=False))
+
+
+@pytest.fixture(scope="session")
 def release_tar(busybox: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The release 1.0.0 as ``docker save`` writes it: seven runnable images."""
     path = tmp_path_factory.mktemp("release") / "release-1.0.0.tar"
@@ -120,9 +137,11 @@ def release_images(vendor_engine: PrivateDockerd, release_tar: Path) -> dict[str
     return {ref: found for ref, found in vendor_engine.image_ids().items() if ref.endswith(":1.0.0")}
 
 
-def _engine(could_not_run: Callable[[Unavailable], None]) -> Iterator[PrivateDockerd]:
-    engine = PrivateDockerd()
+def _engine(
+    could_not_run: Callable[[Unavailable], None], make: Callable[[], PrivateDockerd] = PrivateDockerd
+) -> Iterator[PrivateDockerd]:
     try:
+        engine = make()
         engine.start()
     except Unavailable as missing:
         could_not_run(missing)
