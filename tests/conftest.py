@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -13,11 +14,13 @@ from bed.busybox import find_busybox
 from bed.dockerd import PrivateDockerd
 from bed.images import build_release
 from bed.newer_docker import newer_dockerd
+from bed.podman import PrivatePodman
 from bed.unavailable import Unavailable
 from tests.commandline import CommandLine
 
-ENGINE_FIXTURES = {"vendor_engine", "device_engine", "fresh_device", "release_images"}
+ENGINE_FIXTURES = {"vendor_engine", "device_engine", "fresh_device", "fresh_podman", "release_images"}
 NEWER_ENGINE_FIXTURES = {"newer_containerd_engine", "newer_classic_engine"}
+_Private = TypeVar("_Private", PrivateDockerd, PrivatePodman)
 _MISSING = pytest.StashKey[dict[str, set[str]]]()
 
 
@@ -94,13 +97,13 @@ def busybox(could_not_run: Callable[[Unavailable], None]) -> bytes:
 @pytest.fixture(scope="session")
 def vendor_engine(could_not_run: Callable[[Unavailable], None]) -> Iterator[PrivateDockerd]:
     """The engine of whoever makes releases."""
-    yield from _engine(could_not_run)
+    yield from _engine(PrivateDockerd, could_not_run)
 
 
 @pytest.fixture(scope="session")
 def device_engine(could_not_run: Callable[[Unavailable], None]) -> Iterator[PrivateDockerd]:
     """The engine of a device; it may hold what earlier tests left: see `fresh_device`."""
-    yield from _engine(could_not_run)
+    yield from _engine(PrivateDockerd, could_not_run)
 
 
 @pytest.fixture
@@ -113,13 +116,26 @@ def fresh_device(device_engine: PrivateDockerd) -> PrivateDockerd:
 @pytest.fixture(scope="session")
 def newer_containerd_engine(could_not_run: Callable[[Unavailable], None]) -> Iterator[PrivateDockerd]:
     """A newer engine that keeps images in containerd's store; it may hold what earlier tests left."""
-    yield from _engine(could_not_run, lambda: newer_dockerd(containerd_store=True))
+    yield from _engine(lambda: newer_dockerd(containerd_store=True), could_not_run)
 
 
 @pytest.fixture(scope="session")
 def newer_classic_engine(could_not_run: Callable[[Unavailable], None]) -> Iterator[PrivateDockerd]:
     """A newer engine with the classic store; it may hold what earlier tests left."""
-    yield from _engine(could_not_run, lambda: newer_dockerd(containerd_store=False))
+    yield from _engine(lambda: newer_dockerd(containerd_store=False), could_not_run)
+
+
+@pytest.fixture(scope="session")
+def podman_engine(could_not_run: Callable[[Unavailable], None]) -> Iterator[PrivatePodman]:
+    """A Podman service; it may hold what earlier tests left: see `fresh_podman`."""
+    yield from _engine(PrivatePodman, could_not_run)
+
+
+@pytest.fixture
+def fresh_podman(podman_engine: PrivatePodman) -> PrivatePodman:
+    """Podman, emptied."""
+    podman_engine.empty()
+    return podman_engine
 
 
 @pytest.fixture(scope="session")
@@ -137,9 +153,7 @@ def release_images(vendor_engine: PrivateDockerd, release_tar: Path) -> dict[str
     return {ref: found for ref, found in vendor_engine.image_ids().items() if ref.endswith(":1.0.0")}
 
 
-def _engine(
-    could_not_run: Callable[[Unavailable], None], make: Callable[[], PrivateDockerd] = PrivateDockerd
-) -> Iterator[PrivateDockerd]:
+def _engine(make: Callable[[], _Private], could_not_run: Callable[[Unavailable], None]) -> Iterator[_Private]:
     try:
         engine = make()
         engine.start()

@@ -87,6 +87,7 @@ class Limits:
     # Engines.
     engine_connect_timeout_s: float = 10.0
     engine_ask_timeout_s: float = 60.0
+    engine_answer_bytes: int = 64 * MIB  # to a question: the list of all images is the longest
     engine_error_bytes: int = 8 * KIB
     engine_line_bytes: int = 1 * MIB  # of the answer to a load
     engine_error_lines: int = 10
@@ -168,6 +169,11 @@ def docker_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str
     """Return the variables by which Docker's own clients find their engine, those that are set."""
     names = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
     return {name: environ[name] for name in names if environ.get(name)}
+
+
+def podman_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the variables by which Podman's own clients find their engine, those that are set."""
+    return {name: environ[name] for name in ("CONTAINER_HOST", "XDG_RUNTIME_DIR") if environ.get(name)}
 
 
 def _read_toml(path: str) -> dict[str, Any]:

@@ -34,7 +34,10 @@ BinarySplitError
 │   ├── EnginePermissionError
 │   ├── EngineTimeoutError
 │   ├── EngineLoadError
-│   └── EngineAnswerError
+│   ├── EngineAnswerError
+│   ├── EngineImageInUseError
+│   ├── EngineAbortedError
+│   └── EngineTlsError
 ├── ImageError
 │   ├── ImageReferenceError
 │   ├── ImageMissingError
@@ -363,6 +366,30 @@ class EngineAnswerError(EngineError):
     code = "engine-answer"
     exit_code = 46
     hint = "Look at the engine's log."
+
+
+class EngineImageInUseError(EngineError):
+    """An image cannot be removed because a container uses it."""
+
+    code = "engine-image-in-use"
+    exit_code = 47
+    hint = "Remove the container that uses it first, if it is not needed."
+
+
+class EngineAbortedError(EngineError):
+    """A load was ended before it was complete, because that was asked for or another one failed."""
+
+    code = "engine-aborted"
+    exit_code = 48
+    hint = "Try again when you want the images."
+
+
+class EngineTlsError(EngineError):
+    """The engine's identity, or ours to the engine, could not be proven by TLS."""
+
+    code = "engine-tls"
+    exit_code = 49
+    hint = "Check the files in DOCKER_CERT_PATH, the engine's name in its certificate, and the clock."
 
 
 class ImageError(BinarySplitError):

@@ -14,7 +14,7 @@ import pytest
 
 from bed.dockerd import PrivateDockerd
 from bed.images import build_release
-from binary_split.engines import Engine, EngineDescription, EngineImage, open_engine
+from binary_split.engines import Abort, Engine, LoadSink, ignore_steps, open_engine
 from binary_split.engines.oci_folder import OciFolder
 from binary_split.errors import (
     ArchiveDamagedError,
@@ -66,25 +66,20 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> AgeRelease:
     return make_age_release(tmp_path_factory.mktemp("small"))
 
 
-class WatchedEngine:
-    """A real folder engine that counts how often a load reaches it."""
+class WatchedEngine(OciFolder):
+    """A folder engine that counts how often a load reaches it."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self.loads = 0
+    loads = 0
 
-    def describe(self) -> EngineDescription:
-        return self._engine.describe()
-
-    def find_image(self, ref: ImageRef) -> EngineImage | None:
-        return self._engine.find_image(ref)
-
-    def load(self, chunks: Iterable[bytes | memoryview]) -> None:
+    def load(
+        self,
+        chunks: Iterable[bytes | memoryview],
+        *,
+        report: LoadSink = ignore_steps,
+        abort: Abort | None = None,
+    ) -> None:
         self.loads += 1
-        self._engine.load(chunks)
-
-    def save(self, refs: Iterable[ImageRef]) -> Iterator[bytes | memoryview]:
-        return iter(self._engine.save(refs))
+        super().load(chunks, report=report, abort=abort)
 
 
 @dataclass
@@ -97,7 +92,7 @@ class Device:
 
     @classmethod
     def of(cls, folder: Path) -> Device:
-        return cls(folder, WatchedEngine(OciFolder(folder)))
+        return cls(folder, WatchedEngine(folder))
 
     def unlock(
         self,
