@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -26,20 +27,28 @@ _PROGRAM_IN_ROOT = "/usr/sbin/dockerd"
 class PrivateDockerd:
     """Runs one dockerd below a folder of its own; use it as a context manager, or `start` and `stop` it.
 
-    It listens on a unix socket only and has no network, no registry and no firewall rules. Another dockerd
-    on the same machine is not touched: containers need ``--network none`` (or ``host``).
+    It listens on a unix socket only, unless its ``options`` say more, and has no network, no registry and no
+    firewall rules. Another dockerd on the same machine is not touched: containers need ``--network none``
+    (or ``host``).
 
     Args:
         containerd_store: keep images in containerd's store (from Docker 24 on) and not in the classic one.
         parent: where the folder is made.
+        options: more of dockerd's own.
         root: another Debian's folder to take the engine from (see `bed.newer_docker`), not the machine's own.
     """
 
     def __init__(
-        self, *, containerd_store: bool = False, parent: Path | None = None, root: Path | None = None
+        self,
+        *,
+        containerd_store: bool = False,
+        parent: Path | None = None,
+        options: Sequence[str] = (),
+        root: Path | None = None,
     ) -> None:
         self._parent = parent or Path("/tmp")  # short on purpose; mkdtemp makes it private
         self._containerd_store = containerd_store
+        self._options = options
         self._root = root
         self._folder: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -213,6 +222,7 @@ class PrivateDockerd:
         command = [program, "--config-file", str(folder / "daemon.json")]
         command += ["--data-root", str(folder / "data"), "--exec-root", str(folder / "exec")]
         command += ["--pidfile", str(folder / "pid"), "--host", self.host]
+        command += self._options
         command += ["--iptables=false", "--ip6tables=false", "--bridge=none"]
         # Where the system's own containerd runs, dockerd uses it: then at least under names of our own.
         own = folder.name.encode().hex()  # of letters and digits: a name that ends in "_" is refused, later

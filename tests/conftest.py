@@ -18,7 +18,14 @@ from bed.podman import PrivatePodman
 from bed.unavailable import Unavailable
 from tests.commandline import CommandLine
 
-ENGINE_FIXTURES = {"vendor_engine", "device_engine", "fresh_device", "fresh_podman", "release_images"}
+ENGINE_FIXTURES = {
+    "vendor_engine",
+    "device_engine",
+    "fresh_device",
+    "fresh_podman",
+    "tls_engine",
+    "release_images",
+}
 NEWER_ENGINE_FIXTURES = {"newer_containerd_engine", "newer_classic_engine"}
 _Private = TypeVar("_Private", PrivateDockerd, PrivatePodman)
 _MISSING = pytest.StashKey[dict[str, set[str]]]()

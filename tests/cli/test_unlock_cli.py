@@ -147,7 +147,7 @@ class TestRefusals:
         other = make_sealed(tmp_path / "other", "2.0.0", NAMES)
         unlock(archive=other.path).assert_failed(52, "azaion/flights:1.0.0")
 
-    @pytest.mark.parametrize("engine", ["nonsense", "oci:", "oci", "podman", ""])
+    @pytest.mark.parametrize("engine", ["nonsense", "oci:", "oci", "podman:x", ""])
     def test_an_engine_that_there_is_not_is_3(self, unlock: Unlock, engine: str) -> None:
         ran = unlock.cli.with_environment(DOCKER_HOST="unix:///nowhere.sock").run(
             *unlock.arguments("--fragment-file", unlock.fragment_file, "--engine", engine)

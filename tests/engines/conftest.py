@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -156,6 +158,16 @@ def folder_kind(tmp_path: Path) -> Kind:
         return [path for path in files() if Path(path).name not in {"index.json", "oci-layout"}]
 
     return Kind(open_engine(f"oci:{folder}"), OciFolder(tmp_path / "other"), files, files, blobs)
+
+
+@contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """Let a process do nothing for a while."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def wait_for_none(left: Callable[[], list[str]], *, timeout_s: float = 10) -> list[str]:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import pytest
 
@@ -16,7 +13,7 @@ from binary_split.engines import Abort
 from binary_split.errors import EngineAbortedError, EngineImageInUseError
 from binary_split.model import ImageRef
 from tests.archives import Sealed, read_images
-from tests.engines.conftest import Kind, Process, wait_for_none
+from tests.engines.conftest import Kind, Process, stopped, wait_for_none
 
 pytestmark = pytest.mark.engine
 
@@ -25,15 +22,6 @@ pytestmark = pytest.mark.engine
 def process(process_kind: Kind) -> Process:
     assert process_kind.process is not None
     return process_kind.process
-
-
-@contextmanager
-def stopped(pid: int) -> Iterator[None]:
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 @pytest.mark.parametrize("size", [1000, 64 << 20], ids=["all sent", "still sending"])

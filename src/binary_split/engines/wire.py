@@ -77,8 +77,9 @@ class Answer:
 class Connection(http.client.HTTPConnection):
     """One connection to an engine, whatever carries it."""
 
-    def __init__(self, dial: Callable[[float], Connected]) -> None:
+    def __init__(self, address: str, dial: Callable[[float], Connected]) -> None:
         super().__init__("docker")
+        self.address = address
         self._dial = dial
         self._connected: Connected | None = None
 
@@ -148,14 +149,14 @@ class Wire:
         if connection:
             with suppress(*_HTTP_ERRORS):  # the engine may have been restarted since
                 return self._exchange(connection, method, target, body, headers, timeout_s)
-        connection = Connection(self._dial)
+        connection = self._new_connection()
         with errors_mapped(connection, what, EngineAnswerError):
             return self._exchange(connection, method, target, body, headers, timeout_s)
 
     @contextmanager
     def stream(self) -> Iterator[Connection]:
         """Give a connection of its own, without a timeout once it stands."""
-        connection = Connection(self._dial)
+        connection = self._new_connection()
         try:
             with errors_mapped(connection, "connect to the engine", EngineUnreachableError):
                 connection.connect()
@@ -169,6 +170,9 @@ class Wire:
         return f"{self.prefix}{quote(path, safe='/:')}" + (
             f"?{urlencode(query, doseq=True)}" if query else ""
         )
+
+    def _new_connection(self) -> Connection:
+        return Connection(self.endpoint.address, self._dial)
 
     def _take_idle(self) -> Connection | None:
         while True:
@@ -242,7 +246,7 @@ def raise_mapped(error: Exception, connection: Connection, what: str, kind: type
     if isinstance(error, ssl.SSLError):
         raise EngineTlsError(f"could not {what}: {error}") from error
     if isinstance(error, FileNotFoundError | ConnectionRefusedError):
-        raise EngineUnreachableError(f"could not {what}: nothing answers there") from error
+        raise EngineUnreachableError(f"could not {what}: nothing answers at {connection.address}") from error
     if words and kind is EngineAnswerError:
         raise EngineUnreachableError(f"could not {what}: {shorten(words)}") from error
     raise kind(f"could not {what}: {shorten(words or str(error) or type(error).__name__)}") from error
