@@ -26,7 +26,9 @@ ENGINE_FIXTURES = {
     "tls_engine",
     "release_images",
 }
-NEWER_ENGINE_FIXTURES = {"newer_containerd_engine", "newer_classic_engine"}
+NEWER_ENGINE_FIXTURES = {
+    f"newer_{store}_{which}" for store in ("classic", "containerd") for which in ("engine", "other")
+}
 _Private = TypeVar("_Private", PrivateDockerd, PrivatePodman)
 _MISSING = pytest.StashKey[dict[str, set[str]]]()
 
@@ -124,6 +126,18 @@ def fresh_device(device_engine: PrivateDockerd) -> PrivateDockerd:
 def newer_containerd_engine(could_not_run: Callable[[Unavailable], None]) -> Iterator[PrivateDockerd]:
     """A newer engine that keeps images in containerd's store; it may hold what earlier tests left."""
     yield from _engine(lambda: newer_dockerd(containerd_store=True), could_not_run)
+
+
+@pytest.fixture(scope="session")
+def newer_containerd_other(could_not_run: Callable[[Unavailable], None]) -> Iterator[PrivateDockerd]:
+    """One more of the same kind."""
+    yield from _engine(lambda: newer_dockerd(containerd_store=True), could_not_run)
+
+
+@pytest.fixture(scope="session")
+def newer_classic_other(could_not_run: Callable[[Unavailable], None]) -> Iterator[PrivateDockerd]:
+    """One more of the same kind."""
+    yield from _engine(lambda: newer_dockerd(containerd_store=False), could_not_run)
 
 
 @pytest.fixture(scope="session")

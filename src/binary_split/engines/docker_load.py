@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 
 from binary_split.config import LIMITS
 from binary_split.engines.api import Abort, LoadSink, LoadStep
@@ -28,22 +29,38 @@ def post_tar(
 ) -> None:
     """Post a tar and read the answer to its end.
 
-    An error out of ``chunks`` comes out as it is; the engine then sees a body that is cut off.
+    An error out of ``chunks`` comes out as it is; the engine then sees a tar that is cut off, in a body that
+    is not: of a connection that breaks, the containerd store keeps for a day what it has brought.
 
     Raises:
         EngineLoadError: the engine could not load it.
         EngineAbortedError: the abort was set.
     """
-    with abort.ending(connection.end):
-        upload = _Upload(connection, abort)
+    upload = _Upload(connection, abort)
+    with _breaking_off_late(connection) as break_off, abort.ending(break_off):
         upload.start(target)
-        for chunk in chunks:
-            if not upload.send(chunk):
-                break
-        else:
-            upload.finish()
+        try:
+            for chunk in chunks:
+                if not upload.send(chunk):
+                    break
+            else:
+                upload.finish()
+        except BaseException:
+            upload.finish_early()
+            raise
         for line in upload.answer_lines():
             _check_progress_line(line, report)
+
+
+@contextmanager
+def _breaking_off_late(connection: Connection) -> Iterator[Callable[[], None]]:
+    """Give what breaks a connection off, but leaves it the time to be ended in order first."""
+    timer = threading.Timer(LIMITS.engine_end_timeout_s, connection.end)
+    timer.daemon = True
+    try:
+        yield timer.start
+    finally:
+        timer.cancel()
 
 
 class _Upload:
@@ -73,6 +90,15 @@ class _Upload:
     def finish(self) -> None:
         """Send the end of the body."""
         self._send(b"0\r\n\r\n")
+
+    def finish_early(self) -> None:
+        """End the body in the middle of the tar, and wait until the engine has thrown away what it got."""
+        if self._broken:
+            return
+        with suppress(OSError, http.client.HTTPException, ValueError):  # there is an error already
+            self._connection.sock.settimeout(LIMITS.engine_end_timeout_s)
+            self._connection.sock.sendall(b"0\r\n\r\n")
+            (self._response or self._connection.getresponse()).read(LIMITS.engine_error_bytes)
 
     def answer_lines(self) -> Iterator[bytes]:
         """Give the answer line by line, as they come; a line without end is not waited for."""
