@@ -86,6 +86,7 @@ class Limits:
 
     # Engines.
     engine_connect_timeout_s: float = 10.0
+    engine_greeting_timeout_s: float = 30.0  # its first answer; Podman runs programs for it
     engine_ask_timeout_s: float = 60.0
     engine_end_timeout_s: float = 0.5  # to throw away a load that is ended early
     engine_answer_bytes: int = 64 * MIB  # to a question: the list of all images is the longest

@@ -97,8 +97,9 @@ class DockerEngine:
     ) -> None:
         """Post a tar to the engine and read its answer to the end: failures come inside a 200."""
         target = self._wire.target("/images/load", {"quiet": "0"})
-        with self._wire.stream() as connection:
-            post_tar(connection, target, chunks, report=report, abort=abort or Abort())
+        abort = abort or Abort()
+        with self._wire.stream(abort) as connection:
+            post_tar(connection, target, chunks, report=report, abort=abort)
 
     def tag(self, source: ImageRef, target: ImageRef) -> None:
         """Make a reference name an image."""

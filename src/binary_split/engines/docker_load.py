@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import http.client
 import json
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 from binary_split.config import LIMITS
 from binary_split.engines.api import Abort, LoadSink, LoadStep
-from binary_split.engines.wire import Connection, message_of, raise_mapped, shorten
-from binary_split.errors import EngineAbortedError, EngineAnswerError, EngineLoadError
+from binary_split.engines.connection import HTTP_ERRORS, Connection, message_of, raise_mapped, shorten
+from binary_split.engines.wire import raise_if_aborted
+from binary_split.errors import EngineAnswerError, EngineLoadError
 
 _WHAT = "load the images"
 # Said in the text of a successful answer, after which the image is there but broken (containerd image store).
@@ -37,30 +37,18 @@ def post_tar(
         EngineAbortedError: the abort was set.
     """
     upload = _Upload(connection, abort)
-    with _breaking_off_late(connection) as break_off, abort.ending(break_off):
-        upload.start(target)
-        try:
-            for chunk in chunks:
-                if not upload.send(chunk):
-                    break
-            else:
-                upload.finish()
-        except BaseException:
-            upload.finish_early()
-            raise
-        for line in upload.answer_lines():
-            _check_progress_line(line, report)
-
-
-@contextmanager
-def _breaking_off_late(connection: Connection) -> Iterator[Callable[[], None]]:
-    """Give what breaks a connection off, but leaves it the time to be ended in order first."""
-    timer = threading.Timer(LIMITS.engine_end_timeout_s, connection.end)
-    timer.daemon = True
+    upload.start(target)
     try:
-        yield timer.start
-    finally:
-        timer.cancel()
+        for chunk in chunks:
+            if not upload.send(chunk):
+                break
+        else:
+            upload.finish()
+    except BaseException:
+        upload.finish_early()
+        raise
+    for line in upload.answer_lines():
+        _check_progress_line(line, report)
 
 
 class _Upload:
@@ -118,12 +106,12 @@ class _Upload:
             yield line
 
     def _send(self, *parts: bytes | memoryview) -> None:
-        self._raise_if_aborted()
+        raise_if_aborted(self._abort)
         try:
             for part in parts:
                 self._connection.sock.sendall(part)
         except OSError as error:
-            self._raise_if_aborted()
+            raise_if_aborted(self._abort)
             self._broken = error  # its answer says why, if there is one
 
     def _is_refused(self) -> bool:
@@ -137,13 +125,9 @@ class _Upload:
     def _errors_mapped(self) -> Iterator[None]:
         try:
             yield
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            self._raise_if_aborted()
+        except HTTP_ERRORS as error:
+            raise_if_aborted(self._abort)
             raise_mapped(self._broken or error, self._connection, _WHAT, EngineLoadError)
-
-    def _raise_if_aborted(self) -> None:
-        if self._abort.is_set():
-            raise EngineAbortedError("the load was ended before it was complete")
 
 
 def _check_progress_line(line: bytes, report: LoadSink) -> None:

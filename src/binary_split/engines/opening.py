@@ -51,7 +51,7 @@ def connect_podman() -> DockerEngine:
 
 def _connect(endpoint: Endpoint) -> DockerEngine:
     wire = Wire(endpoint)
-    answer = wire.ask("GET", "/version", _WHAT, timeout_s=LIMITS.engine_connect_timeout_s)
+    answer = wire.ask("GET", "/version", _WHAT, timeout_s=LIMITS.engine_greeting_timeout_s)
     facts: dict[str, Any] = answer.read_json(dict, _WHAT)
     version = facts.get("ApiVersion")
     if not isinstance(version, str) or not version.replace(".", "").isdecimal():

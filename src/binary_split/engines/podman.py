@@ -31,6 +31,7 @@ class PodmanEngine(DockerEngine):
             id_kind=IdKind.CONFIG,
             reuse=LayerReuse.IMAGE,
             compressions=frozenset(Compression),
+            parallel_loads=False,  # they are safe, and take as long as one after the other
         )
 
     def tag(self, source: ImageRef, target: ImageRef) -> None:
