@@ -6,7 +6,7 @@ import http.client
 import json
 from collections import deque
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -46,7 +46,8 @@ class Question:
             connection.sock.settimeout(self.timeout_s or LIMITS.engine_ask_timeout_s)
             body = None if self.document is None else json.dumps(self.document).encode()
             headers = {} if body is None else {"Content-Type": "application/json"}
-            connection.request(self.method, self.target, body, headers)
+            with suppress(BrokenPipeError, ConnectionResetError):  # it may have answered before it read all
+                connection.request(self.method, self.target, body, headers)
             response = connection.getresponse()
             content = response.read(LIMITS.engine_answer_bytes)
             is_cut_off = not response.isclosed() and (response.length or response.read(1))
