@@ -12,6 +12,7 @@ from binary_split.errors import EngineAnswerError
 from binary_split.model import ImageRef
 from tests.archives import Sealed, read_images
 from tests.commandline import CommandLine
+from tests.engines.conftest import make_container
 from tests.engines.tars import take_apart, write_tar
 
 pytestmark = pytest.mark.engine
@@ -61,9 +62,24 @@ def test_a_moved_reference_is_what_podman_would_run(
     engine.load(iter([release.tar.read_bytes()]))
     one, two = release.images
     engine.tag(two, one)
-    assert names(fresh_podman) == {"docker.io/contract/one:2.0.0", "localhost/contract/two:2.0.0"}
+    other = {"localhost/contract/one:2.0.0", "localhost/contract/two:2.0.0"}
+    assert names(fresh_podman) == {"docker.io/contract/one:2.0.0", *other}
     run = fresh_podman.ask("GET", "/v1.41/images/contract/one:2.0.0/json")
     assert run["Id"] == str(read_images(release.tar)[two].id)
+    assert sum(map(len, engine.save([one]))) > 1_000_000
+    engine.untag(one)
+    assert names(fresh_podman) == {"localhost/contract/two:2.0.0"}
+
+
+def test_a_reference_moves_away_from_an_image_that_a_container_uses(
+    engine: Engine, fresh_podman: PrivatePodman, release: Sealed
+) -> None:
+    engine.load(iter([release.tar.read_bytes()]))
+    one, two = release.images
+    make_container(fresh_podman, one)
+    engine.tag(two, one)
+    assert engine.find_image(one) == engine.find_image(two)
+    assert read_images(release.tar)[one].id in {image.id for image in engine.list_images()}
 
 
 def test_of_two_images_of_one_reference_the_one_that_podman_would_run_is_found_and_none_is_saved(
