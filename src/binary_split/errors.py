@@ -43,6 +43,10 @@ BinarySplitError
 │   ├── ImageMissingError
 │   ├── ImageMismatchError
 │   └── ImageIncompleteError
+├── UnlockError
+│   ├── JournalError
+│   ├── DowngradeError
+│   └── DiskSpaceError
 └── KeyStoreError
     ├── KeyStoreStateError
     ├── KeyEncryptionKeyError
@@ -431,6 +435,37 @@ class ImageIncompleteError(ImageError):
     code = "image-incomplete"
     exit_code = 54
     hint = "Export or pull the image again, then seal again."
+
+
+class UnlockError(BinarySplitError):
+    """The release is not unlocked on this machine."""
+
+    code = "unlock"
+    exit_code = 80
+
+
+class JournalError(UnlockError):
+    """The journal, in which unlocks are written down, cannot be used; nothing was loaded."""
+
+    code = "journal"
+    exit_code = 81
+    hint = "Check the folder of the journal, or name another one with --state."
+
+
+class DowngradeError(UnlockError):
+    """The release is older than the one of the same product that was installed last."""
+
+    code = "downgrade"
+    exit_code = 82
+    hint = "Take the newer release, or accept the older one with --allow-downgrade."
+
+
+class DiskSpaceError(UnlockError):
+    """The engine's disk has no room for what is lacking; nothing was loaded."""
+
+    code = "disk-space"
+    exit_code = 83
+    hint = "Free space, remove old releases with `binary-split prune`, or try --low-disk."
 
 
 class KeyStoreError(BinarySplitError):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import secrets
 import stat
 import sys
 from collections.abc import Callable, Iterator
@@ -97,7 +96,7 @@ def _reserve(path: Path, mode: int) -> Iterator[None]:
 @contextmanager
 def _replace(path: Path, mode: int) -> Iterator[BinaryIO]:
     name = os.fsdecode(os.fsencode(path.name)[:_NAME_MAX])
-    temporary = path.with_name(f".{name}.{secrets.token_hex(4)}.part")
+    temporary = path.with_name(f".{name}.{os.urandom(4).hex()}.part")
     with _mapped(path):
         descriptor, is_named = _create(temporary, mode)
     try:

@@ -28,8 +28,10 @@ from binary_split.errors import (
 from binary_split.model import Digest, Fragment, ImageRef, Progress
 from binary_split.oci.compression import Compression
 from binary_split.oci.publisher_key import PrivateKey
+from binary_split.unlock.journal import Journal
 from binary_split.unlock.opening import Trust
-from binary_split.unlock.pipeline import FragmentSource, UnlockOrder, UnlockResult, unlock
+from binary_split.unlock.order import FragmentSource, UnlockOrder, UnlockResult
+from binary_split.unlock.pipeline import unlock
 from tests.archives import FRAGMENT, Fragments, NoFragments, encrypt, flip_bit, parse_pins
 from tests.commandline import CommandLine, Ran
 from tests.forgeries import AT_OPENING, AT_READING, resigned
@@ -104,7 +106,8 @@ class Device:
     ) -> UnlockResult:
         self.progress.clear()
         order = UnlockOrder(archive, (), None, version, trust)
-        return unlock(order, self.engine, source or Fragments(), report=self.progress.append)
+        journal = Journal(self.folder.with_name("state"), self.engine.describe())
+        return unlock(order, self.engine, source or Fragments(), journal, report=self.progress.append)
 
     def refuses(self, archive: Path, kind: type[BinarySplitError], **more: object) -> BinarySplitError:
         """Unlock what must be refused; afterwards nothing is there that was not there before."""
@@ -486,7 +489,8 @@ class TestWithDocker:
         return open_engine("docker")
 
     def run(self, engine: Engine, archive: Path, trust: Trust = TRUST) -> UnlockResult:
-        return unlock(UnlockOrder(archive, (), None, None, trust), engine, Fragments())
+        order = UnlockOrder(archive, (), None, None, trust)
+        return unlock(order, engine, Fragments(), Journal(archive.parent / "state", engine.describe()))
 
     @pytest.mark.parametrize("compression", list(Compression))
     def test_loads_every_compression_and_a_second_time_nothing(
