@@ -47,7 +47,8 @@ class Question:
             connection.sock.settimeout(self.timeout_s or LIMITS.engine_ask_timeout_s)
             body = None if self.document is None else json.dumps(self.document).encode()
             headers = {} if body is None else {"Content-Type": "application/json"}
-            connection.request(self.method, self.target, body, headers)
+            with suppress(BrokenPipeError, ConnectionResetError):  # it may have answered before it read all
+                connection.request(self.method, self.target, body, headers)
             response = connection.getresponse()
             content = response.read(LIMITS.engine_answer_bytes)
             is_cut_off = not response.isclosed() and (response.length or response.read(1))
