@@ -32,7 +32,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(display.time, "monotonic", clock)
+    monkeypatch.setattr("binary_split.cli.progress.time.monotonic", clock)
     return clock
 
 
