@@ -19,6 +19,7 @@ INTERRUPTED = 130
 _COMMANDS = {
     "seal": ("binary_split.cli.seal", "seal", "Seal a release's images into one archive."),
     "unlock": ("binary_split.cli.unlock", "unlock", "Fetch the fragment, load the images, prove them."),
+    "prune": ("binary_split.cli.prune", "prune", "Remove old releases that were installed."),
     "check": ("binary_split.cli.check", "check", "Say whether all images of a release are there."),
     "decrypt": ("binary_split.cli.decrypt", "decrypt", "Decrypt an archive to a plain image tar."),
     "inspect": ("binary_split.cli.inspect", "inspect", "Show what an archive is and holds."),

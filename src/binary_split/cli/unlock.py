@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ import click
 from binary_split.archive.detect import ArchiveFormat, read_format
 from binary_split.cli.access import load_trust, trust_options
 from binary_split.cli.fragments import FragmentFile, KeyService
+from binary_split.cli.journal import open_journal, state_option
 from binary_split.cli.options import (
     FILE,
     choose_images,
@@ -22,14 +24,16 @@ from binary_split.cli.options import (
     parse_image_ids,
 )
 from binary_split.cli.output import emit_json, say, warn
+from binary_split.cli.plan import show_plan
 from binary_split.cli.progress import Mode, progress_option, show_progress
 from binary_split.config import Settings, load_settings
 from binary_split.engines import open_engine
 from binary_split.errors import ArchiveUnauthenticatedError, ConfigError
 from binary_split.model import Digest, ImagePins, ImageRef
 from binary_split.transports.file import FileSource
-from binary_split.unlock.opening import Trust, read_signed_pins
-from binary_split.unlock.pipeline import FragmentSource, UnlockOrder, UnlockResult
+from binary_split.unlock.opening import Trust, pin_release, read_beside
+from binary_split.unlock.order import FragmentSource, UnlockOrder, UnlockResult
+from binary_split.unlock.pipeline import plan_unlock
 from binary_split.unlock.pipeline import unlock as run_unlock
 
 
@@ -53,6 +57,14 @@ from binary_split.unlock.pipeline import unlock as run_unlock
 @click.option("--insecure-http", is_flag=True, help="Allow plain http to the key service beyond loopback.")
 @fragment_file_option
 @engine_option
+@click.option("--plan", "plan_only", is_flag=True, help="Say what there is to do, and do nothing.")
+@click.option(
+    "--allow-downgrade", is_flag=True, help="Install a release that is older than the one that is installed."
+)
+@click.option(
+    "--low-disk", is_flag=True, help="Keep the engine's spool at half of what is sent; takes more time."
+)
+@state_option
 @progress_option
 @json_option
 def unlock(
@@ -71,6 +83,10 @@ def unlock(
     insecure_http: bool,
     fragment_file: Path | None,
     engine: str | None,
+    plan_only: bool,
+    allow_downgrade: bool,
+    low_disk: bool,
+    state: Path | None,
     progress: Mode,
     as_json: bool,
 ) -> None:
@@ -83,6 +99,7 @@ def unlock(
     settings = load_settings()
     trust = load_trust(settings, trusted_keys, trusted_folder, allow_unsigned)
     order = _order(archive, version, images, image_ids, settings, trust, allow_unauthenticated)
+    order = replace(order, allow_downgrade=allow_downgrade, low_disk=low_disk)
     source: FragmentSource
     if fragment_file is not None:
         source = FragmentFile(fragment_file)
@@ -90,8 +107,13 @@ def unlock(
         source = KeyService(
             settings, key_service, token_file, key_id, ca_file, insecure_http or settings.insecure_http
         )
+    target = open_engine(engine or settings.engine)
+    journal = open_journal(target, state, settings)
+    if plan_only:
+        show_plan(plan_unlock(order, target, source, journal), target, as_json=as_json)
+        return
     with show_progress(progress) as report:
-        result = run_unlock(order, open_engine(engine or settings.engine), source, report=report)
+        result = run_unlock(order, target, source, journal, report=report)
     if as_json:
         emit_json(_describe(result, version))
     else:
@@ -119,9 +141,11 @@ def _order(
         return UnlockOrder(archive, (), None, version, trust)
     if version is None:
         raise ConfigError("a cbc archive does not say its version", hint="Give it with --version.")
-    pins = parse_image_ids(image_ids, version, settings) or read_signed_pins(archive, version, trust)
+    pins, beside = parse_image_ids(image_ids, version, settings), None
+    if not pins and (beside := read_beside(archive, version, trust)) is not None:
+        pins = pin_release(beside.statement, version=version)
     refs = choose_images(images, version, pins)
-    return UnlockOrder(archive, refs, _choose_pins(refs, pins, allow_unauthenticated), version, trust)
+    return UnlockOrder(archive, refs, _choose_pins(refs, pins, allow_unauthenticated), version, trust, beside)
 
 
 def _is_age(archive: Path) -> bool:

@@ -4,7 +4,7 @@ Any age implementation opens what `seal_age` writes, and `open_age` what they wr
 X25519, scrypt and mlkem768x25519. Our own type ``binary-split`` wraps the file key under a key fragment.
 """
 
-from binary_split.archive.age.file import open_age, open_age_stream, read_header, seal_age
+from binary_split.archive.age.file import open_age, open_age_stream, read_header, read_nonce, seal_age
 from binary_split.archive.age.fragment import (
     FragmentIdentity,
     FragmentRecipient,
@@ -54,6 +54,7 @@ __all__ = [
     "parse_recipient",
     "plaintext_size",
     "read_header",
+    "read_nonce",
     "seal_age",
     "serialise_recipient",
 ]

@@ -10,7 +10,6 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from binary_split.archive.age.crew import Crew, Job
 from binary_split.archive.age.crypto import damaged
-from binary_split.archive.age.intake import Positioned, SeekableSource
 from binary_split.archive.age.stream import (
     CHUNK_BYTES,
     SEALED_BYTES,
@@ -20,6 +19,7 @@ from binary_split.archive.age.stream import (
     open_chunk,
     plaintext_size,
 )
+from binary_split.archive.positioned import Positioned, SeekableSource
 
 
 class _Span(ChunkRun):
@@ -48,14 +48,15 @@ class _Span(ChunkRun):
 
 
 class SeekableReader(PayloadReader):
-    """Decrypts any part of a payload from a source that it alone uses.
+    """Decrypts any part of a payload from a source.
 
     The final chunk is authenticated before the constructor returns, and with it the length: a payload that
     was cut, or to which something was appended, releases nothing at all. Other chunks are authenticated when
     they are read. Bytes read in order are decrypted ahead by threads; a jump decrypts one chunk (64 KiB).
 
     Args:
-        source: holds the sealed chunks; its errors pass where they are ours.
+        source: holds the sealed chunks, and is used by this reader and its forks alone; its errors pass where
+            they are ours.
         key: the payload key (32 bytes).
         start: offset in ``source`` of the first chunk.
         threads: how many decrypt at a time; by default one for each processor, four at most.
@@ -65,13 +66,16 @@ class SeekableReader(PayloadReader):
         ArchiveUnreadableError: the source failed.
     """
 
-    def __init__(self, source: SeekableSource, key: bytes, *, start: int, threads: int | None = None) -> None:
+    def __init__(
+        self, source: SeekableSource | Positioned, key: bytes, *, start: int, threads: int | None = None
+    ) -> None:
         self._crew = Crew(threads, name="age-payload")
         self._depth = 2 * self._crew.size
         self._ahead: deque[tuple[_Span, Job]] = deque()
         self._spare: list[_Span] = []
         self._ramp = 1
-        self._source = Positioned(source)
+        self._source = source if isinstance(source, Positioned) else Positioned(source)
+        self._key = key
         self._aead = ChaCha20Poly1305(key)
         self._start = start
         self._sealed_size = max(self._source.size() - start, 0)
@@ -120,6 +124,15 @@ class SeekableReader(PayloadReader):
         if size is None or size < 0:
             return self.readall()
         return super().read(min(size, max(self._size - self._position, 0))) or b""
+
+    def sealed_bytes(self, start: int, size: int) -> int:
+        """Return how many bytes of the source must be read for a stretch of the payload."""
+        chunks = -(-(start + size) // CHUNK_BYTES) - start // CHUNK_BYTES
+        return chunks * SEALED_BYTES
+
+    def fork(self) -> SeekableReader:
+        """Return another reader of the same payload, with one thread of its own, for use beside this one."""
+        return SeekableReader(self._source, self._key, start=self._start, threads=1)
 
     def close(self) -> None:
         """Stop the threads; the source stays open."""
