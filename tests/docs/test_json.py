@@ -151,9 +151,27 @@ def test_unlock_of_what_was_not_pinned_and_is_there_names_no_id(vendor: Vendor) 
     unlock = ("unlock", vendor.path("x.cbc"), "--version", "1.0.0", *images, *vendor.opener)
     engine = ("--engine", f"oci:{vendor.path('engine-unpinned')}")
     for is_there in (False, True):
-        document = vendor(*unlock, *engine, "--allow-unauthenticated", "--json").document
+        no_journal = ("--state", vendor.path(f"state-{is_there}"))
+        document = vendor(*unlock, *engine, *no_journal, "--allow-unauthenticated", "--json").document
         assert_is_as_documented(document, "unlock")
         assert {row["id"] is None for row in document["images"]} == {is_there}
+
+
+def test_what_there_is_to_do_and_what_was_done(vendor: Vendor) -> None:
+    engine = ("--engine", f"oci:{vendor.path('engine-planned')}")
+    order = ("unlock", vendor.path("x.age"), *vendor.trust, *vendor.opener, *engine, "--json")
+    plan = vendor(*order, "--plan").document
+    assert_is_as_documented(plan, "unlock plan")
+    assert vendor(*order).document["sent_bytes"] == plan["send_bytes"]
+    assert vendor(*order, "--plan").document["lacking"] == []
+    verified = vendor("verify", *engine, *vendor.trust, "--deep", "--json").document
+    assert_is_as_documented(verified, "verify engine")
+    newer = vendor.seal("newer.age", *vendor.key, "--sign", vendor.path("publisher"), "--json")
+    vendor("unlock", vendor.path("newer.age"), *vendor.trust, *vendor.opener, *engine)
+    assert newer.document["product"] == verified["product"]
+    document = vendor("prune", "--keep", "1", *engine, "--dry-run", "--json").document
+    assert_is_as_documented(document, "prune")
+    assert [row["version"] for row in document["releases"]] == ["1.0.0"]
 
 
 def test_verify_and_rekey(vendor: Vendor) -> None:
