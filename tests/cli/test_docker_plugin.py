@@ -9,7 +9,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,6 @@ from binary_split.cli.docker_signals import _InterruptOnce, end_with_docker
 from tests.archives import FRAGMENT
 from tests.commandline import CommandLine, Ran
 from tests.engines.conftest import wait_for_none
-from tests.engines.scripted import Peer, ScriptedEngine
 from tests.releases import KEY, AgeRelease, make_age_release
 
 pytestmark = pytest.mark.slow  # each test runs programs
@@ -245,45 +245,54 @@ class TestTheProgram:
         self.run("-H", "unix:///x", "-c", "y", "unlock", "z").assert_failed(3, "--context")
 
 
-INFO = b'{"ServerVersion": "20.10.24", "Driver": "overlay2"}'
-
-
 def children_of(pid: int) -> list[int]:
     tasks = Path(f"/proc/{pid}/task").iterdir()
     return sorted({int(child) for task in tasks for child in (task / "children").read_text().split()})
 
 
-def endless(peer: Peer) -> None:
-    while peer.receive(64 * 1024) and not peer.pause(0.05):
-        pass
+@contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@pytest.fixture(scope="session")
+def large_release(tmp_path_factory: pytest.TempPathFactory) -> AgeRelease:
+    return make_age_release(tmp_path_factory.mktemp("docker-unlock-large"), filler_bytes=40_000_000)
 
 
 class TestInterrupt:
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
     @pytest.mark.parametrize("to_all", [True, False], ids=["as a terminal does", "docker alone"])
     def test_it_ends_with_docker(
-        self, docker: Docker, tmp_path: Path, number: signal.Signals, to_all: bool
+        self,
+        docker: Docker,
+        large_release: AgeRelease,
+        fresh_device: PrivateDockerd,
+        number: signal.Signals,
+        to_all: bool,
     ) -> None:
-        release = make_age_release(tmp_path / "large", filler_bytes=30_000_000, filler_kind="random")
-        script = {"POST /images/load": endless, "GET /info": lambda peer: peer.answer(INFO)}
-        with ScriptedEngine(tmp_path / "e.sock", script) as engine:
-            command = [docker.program, "-H", f"unix://{engine.path}", "unlock", str(release.path)]
-            process = subprocess.Popen(
-                [*command, *docker.opener, "--progress", "json"],
-                env=docker.environment(),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-            )
-            assert process.stdout is not None
-            assert any(json.loads(line)["done_bytes"] for line in process.stdout)
+        command = [docker.program, "-H", fresh_device.host, "unlock", str(large_release.path)]
+        process = subprocess.Popen(
+            [*command, *docker.opener, "--progress", "json"],
+            env=docker.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert process.stdout is not None
+        assert any(json.loads(line)["step"] == "loading_images" for line in process.stdout)
+        with stopped(fresh_device.pid):  # so that the load does not end by itself
             (plugin,) = children_of(process.pid)
             # An old docker, told alone, tells nobody: there only the terminal's way is left.
             tell = os.killpg if to_all or docker.is_old else os.kill
             tell(process.pid, number)
             _, words = process.communicate(timeout=20)
-        assert process.returncode != 0
-        assert wait_for_none(lambda: [str(plugin)] if Path(f"/proc/{plugin}").exists() else []) == []
+            assert process.returncode != 0
+            assert wait_for_none(lambda: [str(plugin)] if Path(f"/proc/{plugin}").exists() else []) == []
         assert b"Traceback" not in words
         if number == signal.SIGINT:
             assert words.decode().count("interrupted") == 1
