@@ -7,15 +7,20 @@ import os
 import pty
 import shutil
 import signal
+import socket
+import socketserver
+import ssl
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from bed.certs import make_authority, make_leaf
 from bed.dockerd import PrivateDockerd
 from binary_split.cli.docker_signals import _InterruptOnce, end_with_docker
 from tests.archives import FRAGMENT
@@ -185,6 +190,64 @@ class TestUnlock:
         assert b"\x1b[" in shown
         assert b"all verified" in shown
         assert b"\x1b[?25l" not in shown
+
+
+@contextmanager
+def tls_door(engine: PrivateDockerd, context: ssl.SSLContext) -> Iterator[int]:
+    """Let an engine be reached by TLS on loopback; give the port."""
+
+    class Door(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with (
+                suppress(OSError),
+                context.wrap_socket(self.request, server_side=True) as outer,
+                socket.socket(socket.AF_UNIX) as inner,
+            ):
+                inner.connect(engine.host.removeprefix("unix://"))
+                back = threading.Thread(target=pump, args=(inner, outer), daemon=True)
+                back.start()
+                pump(outer, inner)
+                back.join(10)
+
+    def pump(source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while part := source.recv(65536):
+                sink.sendall(part)
+            sink.shutdown(socket.SHUT_WR)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Door) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class TestTls:
+    def test_files_of_any_name_prove_both_sides(
+        self, docker: Docker, fresh_device: PrivateDockerd, tmp_path: Path
+    ) -> None:
+        authority = make_authority()
+        server, client = make_leaf(authority), make_leaf(authority)
+        trusted = authority.write_certificate(tmp_path / "company-ca.crt")
+        context = server.server_context(tmp_path)
+        context.load_verify_locations(trusted)
+        context.verify_mode = ssl.CERT_REQUIRED
+        (tmp_path / "me.crt").write_bytes(client.certificate_pem)
+        (tmp_path / "me.key").write_bytes(client.key_pem)
+        other = make_authority("Other CA").write_certificate(tmp_path / "other.crt")
+        with tls_door(fresh_device, context) as port:
+            flags = ["-H", f"tcp://localhost:{port}", f"--tlscert={tmp_path}/me.crt", "--tlskey", "../me.key"]
+            ran = docker.unlock(*flags, "--tlsverify", "--tlscacert", trusted)
+            assert ran.status == 0, ran
+            assert set(fresh_device.image_ids()) == image_names(docker.release)
+            stranger = docker.unlock(*flags, "--tls", "--tlscacert", other)
+            assert stranger.status != 0
+            assert "certificate" in stranger.stderr
+        assert list(docker.cli.temporary.iterdir()) == []
 
 
 class TestWhatDockerAsks:
