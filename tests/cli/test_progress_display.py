@@ -151,6 +151,11 @@ class TestBars:
         assert lines[1].strip().startswith("image-30 ")
         assert lines[-1].strip() == "30 done, 22 to come"
 
+    def test_there_is_room_for_what_the_terminal_echoes_of_ctrl_c(self) -> None:
+        images = items(*([10] * 30), *([0] * 30))
+        text = draw(Progress("loading_images", 300, 600, images), height=12, width=80)
+        assert max(map(len, text.splitlines())) <= 80 - len("^C") - 1
+
     @pytest.mark.parametrize("width", [10, 40, 80])
     def test_a_narrow_terminal_keeps_a_line_for_each(self, width: int) -> None:
         images = (ItemProgress("registry.example.com:5000/azaion/flights:1.0.0", 3, 4),) * 2

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from rich.console import Console, Group, RenderableType
+from rich.constrain import Constrain
 from rich.live import Live
 from rich.progress import (
     BarColumn,
@@ -31,6 +32,7 @@ from binary_split.model import ItemProgress, Progress, ProgressSink
 _REFRESHES_PER_S = 5
 _SPEED_WINDOW_S = 10.0
 _ROWS_BESIDES = 3  # the overall bar, what is not shown, and the line on which the cursor stands
+_ECHO_COLUMNS = 4  # where the terminal writes ^C: wrapped to a line of its own, it would upset the tidying
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +119,10 @@ class _Bars:
         shown = choose_shown(latest.items, self._console.size.height - _ROWS_BESIDES)
         lines = (_line(number, item) for number, item in enumerate(shown.items, start=1))
         table = self._table.make_tasks_table([self._update_overall(latest), *lines])
-        if not shown.done and not shown.to_come:
-            return table
-        return Group(table, Text(f"  {shown.done} done, {shown.to_come} to come", style="dim"))
+        rows: list[RenderableType] = [table]
+        if shown.done or shown.to_come:
+            rows.append(Text(f"  {shown.done} done, {shown.to_come} to come", style="dim"))
+        return Constrain(Group(*rows), self._console.size.width - _ECHO_COLUMNS)
 
     def _update_overall(self, latest: Progress) -> Task:
         """Return the whole step's task, in which rich measures the rate."""
