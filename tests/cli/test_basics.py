@@ -22,7 +22,19 @@ pytestmark = pytest.mark.slow  # each test runs the program
 
 FRAGMENT = b"the fragment of a test"
 COMMANDS = [
-    *("seal", "unlock", "check", "decrypt", "inspect", "keygen", "verify", "extract", "rekey", "identity"),
+    *(
+        "seal",
+        "unlock",
+        "prune",
+        "check",
+        "decrypt",
+        "inspect",
+        "keygen",
+        "verify",
+        "extract",
+        "rekey",
+        "identity",
+    ),
     "docker-plugin",
     *("key", "token", "keyservice"),
 ]
