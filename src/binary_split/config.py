@@ -200,6 +200,19 @@ def docker_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str
     return {name: environ[name] for name in names if environ.get(name)}
 
 
+def docker_config_folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return the folder of the Docker client's settings: ``DOCKER_CONFIG``, else ``~/.docker``."""
+    from pathlib import Path
+
+    named = environ.get("DOCKER_CONFIG")
+    return Path(named) if named else Path.home() / ".docker"
+
+
+def docker_plugin_socket(environ: Mapping[str, str] = os.environ) -> str | None:
+    """Return the socket by which `docker` tells a plugin of its end; None before Docker 25."""
+    return environ.get("DOCKER_CLI_PLUGIN_SOCKET") or None
+
+
 def podman_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return the variables by which Podman's own clients find their engine, those that are set."""
     return {name: environ[name] for name in ("CONTAINER_HOST", "XDG_RUNTIME_DIR") if environ.get(name)}
