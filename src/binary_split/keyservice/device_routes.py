@@ -9,19 +9,19 @@ from typing import Annotated
 
 from fastapi import APIRouter, Request, Security
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
 from binary_split.errors import ConfigError, EnrolmentRefusedError
 from binary_split.keyservice.answers import StoreOf, client_of
 from binary_split.keyservice.bearer import BearerToken
+from binary_split.keyservice.bodies import read_body
 from binary_split.keyservice.device_schemas import (
     ENROLMENT_ANSWERS,
     ENROLMENT_BODY,
     RELEASE_ANSWERS,
     RELEASE_BODY,
 )
-from binary_split.keyservice.problems import LATE_BODY, MALFORMED_BODY, NO_STORE, ProblemError
+from binary_split.keyservice.problems import MALFORMED_BODY, NO_STORE, ProblemError
 from binary_split.keyservice.releases import ReleaseRequest
 from binary_split.keyservice.sealing import seal_released
 from binary_split.sealedfragment import MEDIA_TYPE, PublicKey, parse_nonce
@@ -30,7 +30,6 @@ ENROLLED_TOKEN_LIFETIME = timedelta(days=365)
 """How long the token works that an enrolment gives."""
 
 _BODY_BYTES = 16 * 1024
-_BODY_TIMEOUT_S = 10
 
 router = APIRouter(redirect_slashes=False)
 
@@ -98,28 +97,10 @@ async def _read_texts(request: Request, *names: str) -> list[str]:
         ProblemError: it is no such object, too long or too slow.
     """
     try:
-        document = json.loads(await _read_body(request))
+        document = json.loads(await read_body(request, max_bytes=_BODY_BYTES))
         texts = [document[name] for name in names]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise ProblemError(MALFORMED_BODY) from None
     if not all(isinstance(text, str) and text.isascii() for text in texts):
         raise ProblemError(MALFORMED_BODY)
     return texts
-
-
-async def _read_body(request: Request) -> bytes:
-    """Return the body, which anybody may send: it has a bound and a deadline.
-
-    Raises:
-        ProblemError: it is too long or too slow, or its sender has left.
-    """
-    body = bytearray()
-    try:
-        async with asyncio.timeout(_BODY_TIMEOUT_S):
-            async for part in request.stream():
-                body += part
-                if len(body) > _BODY_BYTES:
-                    raise ProblemError(MALFORMED_BODY)
-    except (TimeoutError, ClientDisconnect):
-        raise ProblemError(LATE_BODY) from None
-    return bytes(body)

@@ -19,6 +19,7 @@ from binary_split.keyservice.admin.desk import PERFORMED, LocalDesk, parse_wish
 from binary_split.keyservice.admin.wishes import Performed
 from binary_split.keyservice.answers import StoreOf, client_of
 from binary_split.keyservice.bearer import BearerToken
+from binary_split.keyservice.bodies import read_body
 from binary_split.keyservice.problems import MALFORMED_BODY, NO_STORE, OUT_OF_SCOPE, Problem, ProblemError
 
 _BODY_BYTES = 128 * 1024
@@ -95,11 +96,7 @@ async def _read_members(request: Request, act: Act) -> dict[str, Any]:
 
 
 async def _read_body(request: Request) -> dict[str, Any]:
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > _BODY_BYTES:
-            raise ProblemError(MALFORMED_BODY)
+    body = await read_body(request, max_bytes=_BODY_BYTES)
     if not body:
         return {}
     try:

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 
 from binary_split.errors import RecordError
+from binary_split.keyservice.bodies import read_body
 
 _BODY_BYTES = 128 * 1024
 _FIELDS = 50
@@ -21,16 +22,13 @@ async def read_form(request: Request) -> Form:
     """Return the fields of a form.
 
     Raises:
-        RecordError: it is none, or too long.
+        RecordError: it is none.
+        ProblemError: it is too long or too slow.
     """
     wrong = RecordError("The form could not be read.", hint="")
     if request.headers.get("content-type", "").partition(";")[0].strip() != _MEDIA_TYPE:
         raise wrong
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > _BODY_BYTES:
-            raise wrong
+    body = await read_body(request, max_bytes=_BODY_BYTES)
     fields: dict[str, list[str]] = {}
     try:
         pairs = parse_qsl(
