@@ -202,7 +202,7 @@ def test_a_malformed_body_is_400_and_spends_nothing(fleet: Fleet, body: object) 
 def test_a_body_that_does_not_come_ends_the_request(
     fleet: Fleet, trusting: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("binary_split.keyservice.device_routes._BODY_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("binary_split.keyservice.bodies._TIMEOUT_S", 0.2)
     host, port = fleet.service.url.removeprefix("https://").split(":")
     with (
         socket.create_connection((host, int(port)), timeout=10) as plain,

@@ -7,15 +7,8 @@ from typing import Any
 
 import click
 
-from binary_split.cli.desks import (
-    Listing,
-    Place,
-    do_and_print,
-    json_option,
-    listing_options,
-    place_options,
-    print_list,
-)
+from binary_split.cli.answers import Listing, do_and_print, json_option, listing_options, print_list
+from binary_split.cli.desks import Place, place_options
 from binary_split.cli.issuing import issue_secret
 from binary_split.keyservice.admin import acts
 
@@ -38,6 +31,9 @@ def issue(device_id: str, expires: str, out: Path | None, as_json: bool, place: 
 
     On the device, `binary-split enroll CODE` makes it the device's token; its earlier tokens are revoked.
     """
+    from binary_split.keyservice.tokens import parse_lifetime
+
+    parse_lifetime(expires)
     members = {"device_id": device_id, "lifetime": expires}
     issue_secret(place, acts.ISSUE_CODE, "code", out, as_json=as_json, **members)
 

@@ -6,17 +6,16 @@ from typing import Any
 
 import click
 
-from binary_split.cli.desks import (
+from binary_split.cli.answers import (
     Listing,
-    Place,
     do_and_print,
     json_option,
     listing_options,
-    place_options,
     print_list,
     show,
     word,
 )
+from binary_split.cli.desks import Place, place_options
 from binary_split.cli.output import emit, emit_json, say
 from binary_split.keyservice.admin import acts
 

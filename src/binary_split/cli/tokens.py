@@ -7,17 +7,16 @@ from typing import Any
 
 import click
 
-from binary_split.cli.desks import (
+from binary_split.cli.answers import (
     Listing,
-    Place,
     do_and_print,
     json_option,
     listing_options,
-    place_options,
     print_list,
     show,
     word,
 )
+from binary_split.cli.desks import Place, place_options
 from binary_split.cli.issuing import issue_secret
 from binary_split.keyservice.admin import acts
 
@@ -52,6 +51,9 @@ def issue(
     place: Place,
 ) -> None:
     """Make a token and print it, this once: only its hash is kept."""
+    from binary_split.keyservice.tokens import parse_lifetime
+
+    parse_lifetime(expires)  # a mistyped one is told by our own parser
     issue_secret(
         place,
         acts.ISSUE_TOKEN,

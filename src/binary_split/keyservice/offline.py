@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from binary_split.errors import RecordConflictError, RecordError
+from binary_split.errors import RecordConflictError, RecordError, RecordMissingError
 from binary_split.keyservice.chain import LOCAL, AuditEvent
 from binary_split.keyservice.decision import FRAGMENT_READ, Bearer, refuse_release
 from binary_split.keyservice.devices import find_device
@@ -60,7 +60,8 @@ class OfflineRelease:
 
 
 def _told(device_id: str, key_id: str, reason: str) -> RecordError:
-    return RecordConflictError(
+    kind = RecordMissingError if reason == "no-such-key" else RecordConflictError
+    return kind(
         f"key {key_id!r} is not released to device {device_id!r}: {reason}",
         hint="Look at the key, and at the device's enrolment and grants.",
     )

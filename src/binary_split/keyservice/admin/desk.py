@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from binary_split.errors import RecordError, RecordMissingError
-from binary_split.keyservice.admin import audit, devices, grants, keys, tokens
+from binary_split.keyservice.admin import audit, codes, devices, grants, keys, tokens
 from binary_split.keyservice.admin.acts import Act
 from binary_split.keyservice.admin.wishes import Desk, Performed, Wish
 from binary_split.keyservice.chain import LOCAL
@@ -20,6 +20,7 @@ PERFORMED: tuple[Performed[Any], ...] = (
     *devices.PERFORMED,
     *grants.PERFORMED,
     *tokens.PERFORMED,
+    *codes.PERFORMED,
     *audit.PERFORMED,
 )
 _BY_ACT = {each.act: each for each in PERFORMED}

@@ -139,6 +139,7 @@ def _enable(desk: Desk, wish: DeviceWish) -> DeviceView:
 
 def _release(desk: Desk, wish: OfflineWish) -> SealedView:
     released = desk.store.offline.release(wish.device_id, wish.key_id, by=desk.by)
+    # Nobody asked, so the nonce is ours: docs/adr/0053-offline-release.md
     sealed = seal_released(released, generate_nonce()).serialise().decode()
     return SealedView(
         device_id=wish.device_id, key_id=wish.key_id, sealed_fragment=sealed, audit_record=released.seq
