@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from binary_split.config import LIMITS
 from binary_split.engines.api import Abort, LoadSink, LoadStep
@@ -29,7 +29,8 @@ def post_tar(
 ) -> None:
     """Post a tar and read the answer to its end.
 
-    An error out of ``chunks`` comes out as it is; the engine then sees a body that is cut off.
+    An error out of ``chunks`` comes out as it is; the engine then sees a tar that is cut off, in a body that
+    is not: of a connection that breaks, the containerd store keeps for a day what it has brought.
 
     Raises:
         EngineLoadError: the engine could not load it.
@@ -37,11 +38,15 @@ def post_tar(
     """
     upload = _Upload(connection, abort)
     upload.start(target)
-    for chunk in chunks:
-        if not upload.send(chunk):
-            break
-    else:
-        upload.finish()
+    try:
+        for chunk in chunks:
+            if not upload.send(chunk):
+                break
+        else:
+            upload.finish()
+    except BaseException:
+        upload.finish_early()
+        raise
     for line in upload.answer_lines():
         _check_progress_line(line, report)
 
@@ -73,6 +78,15 @@ class _Upload:
     def finish(self) -> None:
         """Send the end of the body."""
         self._send(b"0\r\n\r\n")
+
+    def finish_early(self) -> None:
+        """End the body in the middle of the tar, and wait until the engine has thrown away what it got."""
+        if self._broken:
+            return
+        with suppress(OSError, http.client.HTTPException, ValueError):  # there is an error already
+            self._connection.sock.settimeout(LIMITS.engine_end_timeout_s)
+            self._connection.sock.sendall(b"0\r\n\r\n")
+            (self._response or self._connection.getresponse()).read(LIMITS.engine_error_bytes)
 
     def answer_lines(self) -> Iterator[bytes]:
         """Give the answer line by line, as they come; a line without end is not waited for."""

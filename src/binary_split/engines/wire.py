@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import http.client
 import json
+import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -148,6 +149,8 @@ class Wire:
     def stream(self, abort: Abort | None = None) -> Iterator[Connection]:
         """Give a connection of its own, without a timeout once it stands, which ``abort`` ends.
 
+        A moment is left between the abort and the end, for whoever can end the exchange in order.
+
         Raises:
             EngineAbortedError: the abort was set.
             EngineError: there is no connection.
@@ -162,7 +165,8 @@ class Wire:
                 except EngineError:
                     raise_if_aborted(abort)
                     raise
-                connection.sock.settimeout(None)
+            connection.sock.settimeout(None)
+            with _ending_late(connection) as end, abort.ending(end):
                 yield connection
         finally:
             connection.close()
@@ -195,6 +199,21 @@ class Wire:
             if not connection.is_readable():
                 return connection
             connection.close()
+
+
+@contextmanager
+def _ending_late(connection: Connection) -> Iterator[Callable[[], None]]:
+    timer = threading.Timer(LIMITS.engine_end_timeout_s, connection.end)
+    timer.daemon = True
+
+    def end() -> None:
+        with suppress(RuntimeError):  # an abort may be set twice
+            timer.start()
+
+    try:
+        yield end
+    finally:
+        timer.cancel()
 
 
 def raise_if_aborted(abort: Abort) -> None:
