@@ -107,12 +107,12 @@ def unlock(
         source = KeyService(
             settings, key_service, token_file, key_id, ca_file, insecure_http or settings.insecure_http
         )
-    target = open_engine(engine or settings.engine)
-    journal = open_journal(target, state, settings)
-    if plan_only:
-        show_plan(plan_unlock(order, target, source, journal), target, as_json=as_json)
-        return
     with show_progress(progress) as report:
+        target = open_engine(engine or settings.engine)
+        journal = open_journal(target, state, settings)
+        if plan_only:
+            show_plan(plan_unlock(order, target, source, journal), target, as_json=as_json)
+            return
         result = run_unlock(order, target, source, journal, report=report)
     if as_json:
         emit_json(_describe(result, version))

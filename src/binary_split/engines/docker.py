@@ -128,7 +128,7 @@ class DockerEngine:
             reuse=LayerReuse.BLOB if has_containerd_store else LayerReuse.CHAIN,
             compressions=frozenset(Compression) if has_containerd_store else _TAKEN_BY_ALL,
             data_root=self._find_data_root(facts.get("DockerRootDir")),
-            parallel_loads=not has_containerd_store,
+            parallel_loads=True,
         )
 
     def _names(self, ref: ImageRef) -> tuple[str, ...]:
