@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bed.fault_server import FaultServer, answer
 from bed.images import build_release
 from binary_split.cli.progress import show_progress
+from binary_split.keyservice.state import open_state
 from binary_split.model import ItemProgress, Progress
 from tests.commandline import CommandLine, Ran
 
@@ -186,11 +189,38 @@ def test_keygen(vendor: Vendor) -> None:
     assert_is_as_documented(vendor.keygen, "keygen")
 
 
+def test_devices_and_their_sealed_fragments(vendor: Vendor) -> None:
+    key, state = vendor.path("device.key"), vendor.path("offline")
+    made = vendor("device", "init", "-o", key, "--json").document
+    assert_is_as_documented(made, "device")
+    assert vendor("device", "show", key, "--json").document == made
+    vendor("keyservice", "init", "--state", state)
+    vendor("key", "create", "k", "--state", state)
+    with closing(open_state(state)) as store:
+        store.devices.add("d1", public_key=made["public_key"].encode())
+        store.grants.add("k", device_id="d1")
+    release = ("release", "--device", "d1", "--key", "k", "--state", state, "--json")
+    assert_is_as_documented(vendor(*release, "-o", vendor.path("s1")).document, "release")
+    drawn = vendor(*release, "-o", vendor.path("s2"), "--qr", vendor.path("s2.png")).document
+    assert_is_as_documented(drawn, "release")
+    assert drawn["qr_file"] is not None
+
+
+def test_an_enrolment(vendor: Vendor) -> None:
+    body = b'{"device": "d1", "token": "bsk_x", "expires": "2027-01-01T00:00:00+00:00"}'
+    with FaultServer(answer("200 OK", "Content-Type: application/json", body=body)) as server:
+        files = ("--token-file", vendor.path("t"), "--device-key", vendor.path("enrolled.key"))
+        enrolled = vendor("enroll", "bse_x", "--key-service", server.url(), *files, "--json").document
+    assert_is_as_documented(enrolled, "enroll")
+
+
 def test_keys_and_tokens(vendor: Vendor) -> None:
     state = ("--state", vendor.path("keyservice"))
     issue = ("token", "issue", "--key", "release-1", *state, "--json")
     vendor("keyservice", "init", *state)
     vendor("key", "create", "release-1", *state)
+    rotated = vendor("keyservice", "rotate-kek", *state, "--json").document
+    assert_is_as_documented(rotated, "keyservice rotate-kek")
     (key,) = vendor("key", "list", *state, "--json").document
     assert_is_as_documented(key, "key list")
     issued = vendor(*issue).document

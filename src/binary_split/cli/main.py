@@ -12,7 +12,9 @@ from binary_split.cli.output import report_error
 from binary_split.errors import BinarySplitError, ConfigError
 from binary_split.version import __version__
 
-_OPTIONAL = {"alembic", "fastapi", "sqlalchemy", "starlette", "uvicorn"}
+_OPTIONAL = dict.fromkeys(("alembic", "fastapi", "sqlalchemy", "starlette", "uvicorn"), "keyservice") | {
+    "segno": "qr"
+}
 INTERRUPTED = 130
 """The exit code of what Ctrl-C ended."""
 
@@ -33,8 +35,11 @@ _COMMANDS = {
         "docker_plugin",
         "Let `docker unlock` work, or no longer.",
     ),
+    "device": ("binary_split.cli.device", "device", "Make and show this device's key."),
+    "enroll": ("binary_split.cli.enroll", "enroll", "Enrol this device with a one-time code."),
     "key": ("binary_split.cli.keys", "key", "Make, import and list the key service's fragments."),
     "token": ("binary_split.cli.tokens", "token", "Issue, revoke and list the key service's tokens."),
+    "release": ("binary_split.cli.release", "release", "Seal a fragment to a device without network."),
     "keyservice": ("binary_split.cli.keyservice", "keyservice", "Set up and run the key service."),
 }
 
@@ -84,6 +89,6 @@ def run(arguments: Sequence[str] | None = None, program: str | None = None) -> i
 
 
 def _report_missing(module: str) -> int:
-    hint = "Install it: pip install 'binary-split[keyservice]'"
+    hint = f"Install it: pip install 'binary-split[{_OPTIONAL[module]}]'"
     report_error(ConfigError(f"this command needs {module}, which is not installed", hint=hint))
     return ConfigError.exit_code

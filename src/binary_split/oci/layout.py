@@ -111,7 +111,7 @@ class LayoutTar:
     def _verified(self, layer: Blob) -> Iterator[bytes | memoryview]:
         """Give a layer's bytes, and compare them when they have passed.
 
-        Whoever stated how long it is uncompressed stated both digests: then the stored one is enough. Otherwise
+        Whoever stated its uncompressed length stated both digests: then the stored one is enough. Otherwise
         it is decompressed here, for its diff id.
         """
         hasher = BlobHasher(stored_only=layer.plain_size is not None)
