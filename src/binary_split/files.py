@@ -157,7 +157,7 @@ def create_secret(path: Path, secret: bytes) -> None:
     Raises:
         OutputError: it exists already or cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")
     try:
         descriptor, is_named = _create(temporary, 0o600)
         with _OutputFile(descriptor, path) as file:
