@@ -124,7 +124,8 @@ def test_a_rotation_that_is_killed_anywhere_loses_nothing_and_is_finished(place:
             assert victim.stdout is not None
             assert victim.stdout.readline() == "ready\n"
             for _ in range(kill):  # a step later each time, and then wherever in the step it is
-                assert victim.stdout.readline()
+                if not victim.stdout.readline():
+                    break  # an earlier one had come that far: this one has finished it
             victim.kill()
             victim.wait()
         store = place.open(busy_timeout_s=20)
