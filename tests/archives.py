@@ -44,11 +44,14 @@ def make_sealed(
     filler_bytes: int = 100_000,
     style: Style = "oci",
     seed: int = 0,
+    program: bytes | None = None,
 ) -> Sealed:
     """Build a release and seal it."""
     folder.mkdir(parents=True, exist_ok=True)
     tar = folder / f"{version}.tar"
-    refs = build_release(tar, version, names=names, filler_bytes=filler_bytes, style=style, seed=seed)
+    refs = build_release(
+        tar, version, names=names, filler_bytes=filler_bytes, style=style, seed=seed, program=program
+    )
     path = folder / f"{version}.cbc"
     path.write_bytes(encrypt(tar.read_bytes(), iv=bytes(range(BLOCK))))  # the same bytes in each run
     return Sealed(tar, path, parse_pins(refs))
@@ -97,6 +100,17 @@ def read_images(tar: Path) -> dict[ImageRef, EngineImage]:
         diff_ids = tuple(Digest.parse(text) for text in json.loads(config)["rootfs"]["diff_ids"])
         image = EngineImage(Digest(hashlib.sha256(config).hexdigest()), diff_ids)
         found.update({ImageRef.parse(ref): image for ref in entry["RepoTags"]})
+    return found
+
+
+def read_images_by_manifest(tar: Path) -> dict[ImageRef, EngineImage]:
+    """The same of an engine that names images by their manifest."""
+    by_config = read_images(tar)
+    found = {}
+    with tarfile.open(tar) as opened:
+        for row in json.loads(read_member(opened, "index.json"))["manifests"]:
+            ref = ImageRef.parse(row["annotations"]["io.containerd.image.name"])
+            found[ref] = EngineImage(Digest.parse(row["digest"]), by_config[ref].diff_ids)
     return found
 
 

@@ -39,6 +39,10 @@ class Limits:
 
     fragment_bytes: int = 64 * KIB
     token_bytes: int = 8 * KIB
+    sealed_fragment_bytes: int = 92 * KIB  # base64 of a fragment and what sealing adds, and its names
+    device_key_bytes: int = 1 * KIB
+    key_ids_asked: int = 8  # of an archive, one after the other, for the one that this device may have
+    enrolment_bytes: int = 16 * KIB  # the answer to an enrolment
 
     # One fetch of a fragment, all its tries and waits together.
     fetch_deadline_s: float = 60.0
@@ -88,13 +92,19 @@ class Limits:
     journal_bytes: int = 16 * MIB  # a file of the journal: an envelope in base64 and its images once more
     part_bytes: int = 256 * MIB  # layers that are sent in one load, where there are several
     low_disk_part_bytes: int = 128 * MIB  # the same with --low-disk
-    side_by_side: int = 4  # loads at a time
+    blob_part_bytes: int = 16 * MIB  # the same for an engine that keeps blobs as they are sent
+    side_by_side: int = 8  # loads at a time
+    senders: int = (
+        2  # of them, those that send layers; the others wait for what they stand on, or for the engine
+    )
     stall_s: float = 30.0  # without progress, until it is said who is waited for
     beat_s: float = 1.0  # between two words of progress at most
 
     # Engines.
     engine_connect_timeout_s: float = 10.0
+    engine_greeting_timeout_s: float = 30.0  # its first answer; Podman runs programs for it
     engine_ask_timeout_s: float = 60.0
+    engine_end_timeout_s: float = 0.5  # to throw away a load that is ended early
     engine_answer_bytes: int = 64 * MIB  # to a question: the list of all images is the longest
     engine_error_bytes: int = 8 * KIB
     engine_line_bytes: int = 1 * MIB  # of the answer to a load
@@ -112,6 +122,9 @@ class Settings:
         token: bearer token from ``BINARY_SPLIT_TOKEN``; never shown.
         state: folder of the journal.
         trusted_keys_folder: holds the public keys of publishers that are trusted, ``*.pem`` and ``*.pub``.
+        device_key_file: holds this device's private key, to which fragments are sealed.
+        device_id: how the key service calls this device; None takes the service's word.
+        credentials_folder: where systemd put the unit's credentials (systemd.exec(5)), for it alone to read.
     """
 
     key_service: str | None = None
@@ -122,16 +135,31 @@ class Settings:
     image_ids: Mapping[ImageRef, Digest] = field(default_factory=dict)
     insecure_http: bool = False
     trusted_keys_folder: Path | None = None
+    device_key_file: Path | None = None
+    device_id: str | None = None
+    credentials_folder: Path | None = None
     state: Path | None = None
 
 
 _TOKEN_VARIABLE = "BINARY_SPLIT_TOKEN"  # noqa: S105 - the variable's name, not a token
-_TEXT_SETTINGS = ("key_service", "engine", "token_file", "ca_file", "trusted_keys_folder", "state")
+_DEVICE_KEY_CREDENTIAL = "device-key"
+_TEXT_SETTINGS = (
+    "key_service",
+    "engine",
+    "token_file",
+    "ca_file",
+    "trusted_keys_folder",
+    "device_key_file",
+    "device_id",
+    "state",
+)
 _KNOWN_SETTINGS = {*_TEXT_SETTINGS, "image_ids", "insecure_http"}
 
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     """Read ``BINARY_SPLIT_*`` variables over the TOML file that ``BINARY_SPLIT_CONFIG`` names.
+
+    A device key that neither names may be the systemd credential ``device-key``.
 
     Raises:
         ConfigError: the file cannot be read, is not TOML, or holds a setting that does not exist.
@@ -144,6 +172,11 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
             table[name] = value
     if environ.get("BINARY_SPLIT_INSECURE_HTTP"):
         table["insecure_http"] = environ["BINARY_SPLIT_INSECURE_HTTP"] == "1"
+    credentials = credentials_folder(environ)
+    device_key_file = _path(table, "device_key_file")
+    if credentials is not None and device_key_file is None:
+        credential = credentials / _DEVICE_KEY_CREDENTIAL
+        device_key_file = credential if credential.exists() else None
     return Settings(
         token=environ.get(_TOKEN_VARIABLE) or None,
         image_ids=_parse_image_ids(table.get("image_ids", {})),
@@ -153,6 +186,9 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         token_file=_path(table, "token_file"),
         ca_file=_path(table, "ca_file"),
         trusted_keys_folder=_path(table, "trusted_keys_folder"),
+        device_key_file=device_key_file,
+        device_id=_text(table, "device_id"),
+        credentials_folder=credentials,
         state=_path(table, "state"),
     )
 
@@ -192,10 +228,31 @@ def child_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]
     return {name: value for name, value in environ.items() if name != _TOKEN_VARIABLE}
 
 
+def credentials_folder(environ: Mapping[str, str] = os.environ) -> Path | None:
+    """Return where the service manager put this service's credentials, None where it gave none."""
+    from pathlib import Path
+
+    folder = environ.get("CREDENTIALS_DIRECTORY")
+    return Path(folder) if folder else None
+
+
 def docker_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return the variables by which Docker's own clients find their engine, those that are set."""
     names = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
     return {name: environ[name] for name in names if environ.get(name)}
+
+
+def docker_config_folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return the folder of the Docker client's settings: ``DOCKER_CONFIG``, else ``~/.docker``."""
+    from pathlib import Path
+
+    named = environ.get("DOCKER_CONFIG")
+    return Path(named) if named else Path.home() / ".docker"
+
+
+def docker_plugin_socket(environ: Mapping[str, str] = os.environ) -> str | None:
+    """Return the socket by which `docker` tells a plugin of its end; None before Docker 25."""
+    return environ.get("DOCKER_CLI_PLUGIN_SOCKET") or None
 
 
 def podman_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:

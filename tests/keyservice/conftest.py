@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,11 +12,14 @@ import pytest
 import requests
 
 from bed.certs import make_leaf
+from bed.postgres import PrivatePostgres
+from bed.unavailable import Unavailable
 from binary_split.keyservice.listener import listener_url, open_listener
 from binary_split.keyservice.serve import TlsFiles, build_server, run_server, tls_context
 from binary_split.keyservice.state import create_state, open_state
 from binary_split.keyservice.store import Store
 from binary_split.model import Fragment
+from tests.keyservice.places import Place
 
 FRAGMENT = bytes(range(32))
 HOUR = timedelta(hours=1)
@@ -139,3 +142,65 @@ def service(_pristine: Path, tls: TlsFiles, tmp_path_factory: pytest.TempPathFac
 @pytest.fixture
 def trusting(tls: TlsFiles) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=str(tls.certificate))
+
+
+@pytest.fixture(scope="session")
+def postgres(could_not_run: Callable[[Unavailable], None]) -> Iterator[PrivatePostgres]:
+    """A PostgreSQL of our own, for all tests that do not break it."""
+    yield from _postgres(could_not_run)
+
+
+@pytest.fixture(scope="module")
+def own_postgres(could_not_run: Callable[[Unavailable], None]) -> Iterator[PrivatePostgres]:
+    """A PostgreSQL that the tests of a module may break, and start again."""
+    yield from _postgres(could_not_run)
+
+
+def _postgres(could_not_run: Callable[[Unavailable], None]) -> Iterator[PrivatePostgres]:
+    server = PrivatePostgres()
+    try:
+        server.start()
+    except Unavailable as missing:
+        could_not_run(missing)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def _pristine_postgres(postgres: PrivatePostgres, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    folder = tmp_path_factory.mktemp("pristine-postgres") / "state"
+    database = postgres.create_database()
+    create_state(folder, database_url=postgres.url(database))
+    (folder.parent / "template").write_text(database)
+    return Place(folder, postgres)
+
+
+@pytest.fixture
+def postgres_place(_pristine_postgres: Place, postgres: PrivatePostgres, tmp_path: Path) -> Place:
+    """A new state on PostgreSQL."""
+    folder = _copy_state(_pristine_postgres.folder, tmp_path / "postgres-state")
+    template = (_pristine_postgres.folder.parent / "template").read_text()
+    database = postgres.create_database(template=template)
+    (folder / "database-url").write_text(postgres.url(database))
+    return Place(folder, postgres)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+def place(request: pytest.FixtureRequest) -> Place:
+    """A new state, once on each database."""
+    if request.param == "postgres":
+        found = request.getfixturevalue("postgres_place")
+        assert isinstance(found, Place)
+        return found
+    return Place(request.getfixturevalue("state"))
+
+
+@pytest.fixture
+def any_store(place: Place, clock: Hands) -> Iterator[Store]:
+    """A store on each database, with the key k1."""
+    store = place.open(clock=clock)
+    store.keys.add("k1", Fragment(FRAGMENT))
+    yield store
+    store.close()

@@ -40,7 +40,7 @@ def test_no_file_holds_a_fragment_or_a_token_but_only_the_tokens_hash(store: Sto
 def test_every_file_is_private(store: Store, state: Path) -> None:
     store.tokens.issue("k1", lifetime=HOUR)
     assert stat.S_IMODE(state.stat().st_mode) == 0o700
-    names = {"kek", "keyservice.sqlite3", "keyservice.sqlite3-wal", "keyservice.sqlite3-shm"}
+    names = {"kek", "audit-key", "keyservice.sqlite3", "keyservice.sqlite3-wal", "keyservice.sqlite3-shm"}
     assert {path.name: stat.S_IMODE(path.stat().st_mode) for path in state.iterdir()} == dict.fromkeys(
         names, 0o600
     )
@@ -74,7 +74,7 @@ def test_a_truncated_or_altered_row_fails_authentication(store: Store, state: Pa
 
 def test_the_check_value_is_no_fragment(store: Store, state: Path) -> None:
     token = store.tokens.issue("k1", lifetime=HOUR).text
-    sql(state, "UPDATE keys SET sealed_fragment = (SELECT value FROM meta)")
+    sql(state, "UPDATE keys SET sealed_fragment = (SELECT check_value FROM keks)")
     with pytest.raises(KeyStoreDamagedError):
         store.release(token)
 
@@ -112,7 +112,7 @@ def test_a_key_encryption_key_that_is_open_to_others_is_refused(state: Path, mod
 
 
 def test_a_store_without_its_check_value_is_refused(state: Path) -> None:
-    sql(state, "DELETE FROM meta")
+    sql(state, "DELETE FROM keks")
     with pytest.raises(KeyEncryptionKeyError, match="no check value"):
         open_state(state)
 

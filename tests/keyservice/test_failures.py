@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import event
 
 from binary_split.errors import KeyStoreDamagedError, KeyStoreStateError
+from binary_split.keyservice.releases import ReleaseRequest
 from binary_split.keyservice.state import open_state
 from binary_split.keyservice.store import Store
 from binary_split.model import Fragment
@@ -33,21 +34,25 @@ def test_a_locked_database_is_503_and_the_service_recovers(own_service: Service,
     assert own_service.ask(path="/readyz").status_code == 200
 
 
-def test_another_writer_does_not_keep_fragments_from_devices(own_service: Service, state: Path) -> None:
+def test_another_writer_is_503_since_no_record_can_be_made_and_then_fragments_flow(
+    own_service: Service, state: Path
+) -> None:
     token = own_service.issue()
     with closing(sqlite3.connect(state / "keyservice.sqlite3", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        assert own_service.ask(token).status_code == 200
+        answer = own_service.ask(token)
+        assert answer.status_code == 503
+        assert FRAGMENT not in answer.content
         with pytest.raises(KeyStoreStateError, match="locked"):
             own_service.issue()
-    assert own_service.issue()
+    assert own_service.ask(token).status_code == 200
 
 
 def test_a_full_disk_is_named_and_leaves_the_store_usable(store: Store) -> None:
     token = store.tokens.issue("k1", lifetime=HOUR).text
     store.close()
 
-    @event.listens_for(store._engine, "connect")
+    @event.listens_for(store.engine, "connect")
     def _fill(connection: sqlite3.Connection, _record: object) -> None:
         connection.execute("PRAGMA max_page_count=1")  # SQLite's own "database or disk is full"
 
@@ -55,6 +60,32 @@ def test_a_full_disk_is_named_and_leaves_the_store_usable(store: Store) -> None:
         store.keys.add("big", Fragment(bytes(60_000)))
     assert [key.key_id for key in store.keys.list()] == ["k1"]
     assert store.release(token).reveal() == FRAGMENT
+
+
+def test_on_a_full_disk_no_fragment_leaves_and_no_use_is_spent_until_there_is_room(store: Store) -> None:
+    store.devices.add("d1")
+    store.grants.add("k1", device_id="d1", uses=10_000)
+    token = store.tokens.issue(lifetime=HOUR, device_id="d1").text
+    store.close()
+    pages = ["PRAGMA max_page_count=1"]
+
+    @event.listens_for(store.engine, "connect")
+    def _fill(connection: sqlite3.Connection, _record: object) -> None:
+        connection.execute(pages[0])
+
+    def release_until_it_is_full() -> None:
+        while True:
+            released.append(store.release(token))
+
+    released: list[Fragment] = []
+    with pytest.raises(KeyStoreStateError, match="full"):
+        release_until_it_is_full()
+    assert store.grants.page().rows[0].uses_left == 10_000 - len(released)
+    assert len(store.audit.page(kind="release", limit=1000).rows) == len(released)
+    store.engine.dispose()
+    pages[0] = "PRAGMA max_page_count=1000000"
+    assert store.release(token).reveal() == FRAGMENT
+    store.audit.verify()
 
 
 def test_a_file_that_is_no_database_is_named_as_damage(state: Path) -> None:
@@ -88,11 +119,11 @@ def test_an_unexpected_exception_is_a_bare_500_and_its_message_is_not_logged(
 ) -> None:
     quoting = "something ".__add__
 
-    def fail(_store: Store, token: str, *, key_id: str | None = None) -> None:
-        raise ValueError(quoting(token))
+    def fail(_store: Store, request: ReleaseRequest) -> None:
+        raise ValueError(quoting(request.token))
 
     token = service.issue()
-    monkeypatch.setattr(Store, "release", fail)
+    monkeypatch.setattr(Store, "submit_release", fail)
     with caplog.at_level(logging.DEBUG):
         answer = service.ask(token)
     assert answer.status_code == 500

@@ -26,6 +26,7 @@ def test_init_makes_a_private_folder_with_a_key_and_a_database_and_nothing_else(
     create_state(folder)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {
+        "audit-key": 0o600,
         "kek": 0o600,
         "keyservice.sqlite3": 0o600,
     }
@@ -33,7 +34,7 @@ def test_init_makes_a_private_folder_with_a_key_and_a_database_and_nothing_else(
     open_state(folder).close()
 
 
-@pytest.mark.parametrize("name", ["kek", "keyservice.sqlite3"])
+@pytest.mark.parametrize("name", ["kek", "audit-key", "keyservice.sqlite3", "database-url"])
 def test_init_refuses_where_either_file_is_and_touches_nothing(tmp_path: Path, name: str) -> None:
     tmp_path.chmod(0o700)
     (tmp_path / name).write_bytes(b"precious")
@@ -125,8 +126,8 @@ def test_a_newer_schema_is_refused(state: Path) -> None:
 def test_an_older_schema_is_refused_until_it_is_migrated(
     state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("binary_split.keyservice.migrations.REVISIONS", ("0001", "0002"))
-    with pytest.raises(KeyStoreStateError, match="older schema 0001") as caught:
+    monkeypatch.setattr("binary_split.keyservice.migrations.REVISIONS", ("0001", "0002", "0003"))
+    with pytest.raises(KeyStoreStateError, match="older schema 0002") as caught:
         open_state(state)
     assert "keyservice migrate" in caught.value.hint
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 import click
 
@@ -11,12 +12,16 @@ from binary_split.cli.output import report_error
 from binary_split.errors import BinarySplitError, ConfigError
 from binary_split.version import __version__
 
-_OPTIONAL = {"alembic", "fastapi", "sqlalchemy", "starlette", "uvicorn"}
-_INTERRUPTED = 130
+_OPTIONAL = dict.fromkeys(("alembic", "fastapi", "sqlalchemy", "starlette", "uvicorn"), "keyservice") | {
+    "segno": "qr"
+}
+INTERRUPTED = 130
+"""The exit code of what Ctrl-C ended."""
 
 _COMMANDS = {
     "seal": ("binary_split.cli.seal", "seal", "Seal a release's images into one archive."),
     "unlock": ("binary_split.cli.unlock", "unlock", "Fetch the fragment, load the images, prove them."),
+    "prune": ("binary_split.cli.prune", "prune", "Remove old releases that were installed."),
     "check": ("binary_split.cli.check", "check", "Say whether all images of a release are there."),
     "decrypt": ("binary_split.cli.decrypt", "decrypt", "Decrypt an archive to a plain image tar."),
     "inspect": ("binary_split.cli.inspect", "inspect", "Show what an archive is and holds."),
@@ -25,8 +30,16 @@ _COMMANDS = {
     "extract": ("binary_split.cli.extract", "extract", "Take the images out, without an engine."),
     "rekey": ("binary_split.cli.rekey", "rekey", "Change who opens an archive, in a new archive."),
     "identity": ("binary_split.cli.identity", "identity", "Print an identity for stock `age`."),
+    "docker-plugin": (
+        "binary_split.cli.docker_install",
+        "docker_plugin",
+        "Let `docker unlock` work, or no longer.",
+    ),
+    "device": ("binary_split.cli.device", "device", "Make and show this device's key."),
+    "enroll": ("binary_split.cli.enroll", "enroll", "Enrol this device with a one-time code."),
     "key": ("binary_split.cli.keys", "key", "Make, import and list the key service's fragments."),
     "token": ("binary_split.cli.tokens", "token", "Issue, revoke and list the key service's tokens."),
+    "release": ("binary_split.cli.release", "release", "Seal a fragment to a device without network."),
     "keyservice": ("binary_split.cli.keyservice", "keyservice", "Set up and run the key service."),
 }
 
@@ -46,9 +59,19 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line; the exit code is the error's own (docs/exit-codes.md)."""
+    """Run the command line and exit."""
+    sys.exit(run())
+
+
+def run(arguments: Sequence[str] | None = None, program: str | None = None) -> int:
+    """Run the command line; return the exit code, which is the error's own (docs/exit-codes.md).
+
+    Args:
+        arguments: what to do; None: what this process was told.
+        program: what the program is called in its help; None: as this process was.
+    """
     try:
-        status = cli.main(standalone_mode=False)
+        status = cli.main(arguments, program, standalone_mode=False)
     except click.ClickException as error:
         error.show()
         status = error.exit_code
@@ -61,11 +84,11 @@ def main() -> None:
         status = _report_missing(error.name)
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
-        status = _INTERRUPTED
-    sys.exit(status if isinstance(status, int) else 0)
+        status = INTERRUPTED
+    return status if isinstance(status, int) else 0
 
 
 def _report_missing(module: str) -> int:
-    hint = "Install it: pip install 'binary-split[keyservice]'"
+    hint = f"Install it: pip install 'binary-split[{_OPTIONAL[module]}]'"
     report_error(ConfigError(f"this command needs {module}, which is not installed", hint=hint))
     return ConfigError.exit_code

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from binary_split.cli.keyservice import state_option
 from binary_split.cli.output import emit, emit_json, say
+from binary_split.cli.state_option import state_option
 
 if TYPE_CHECKING:
     from binary_split.keyservice.tokens import TokenRecord
@@ -79,9 +79,9 @@ def list_(as_json: bool, state: Path) -> None:
     if as_json:
         emit_json([_described(record) | {"state": record.state_at(now)} for record in records])
         return
-    width = max((len(record.key_id) for record in records), default=0)
+    width = max((len(record.key_id or "-") for record in records), default=0)
     for record in records:
-        line = f"{record.token_id}  {record.key_id:<{width}}  {record.state_at(now):<7}"
+        line = f"{record.token_id}  {record.key_id or '-':<{width}}  {record.state_at(now):<7}"
         emit(f"{line}  {record.expires.isoformat()}  {record.label}".rstrip())
 
 

@@ -10,8 +10,10 @@ import click
 
 from binary_split.archive.detect import ArchiveFormat, read_format
 from binary_split.cli.access import load_trust, trust_options
-from binary_split.cli.fragments import FragmentFile, KeyService
+from binary_split.cli.device_keys import device_key_option
+from binary_split.cli.fragments import choose_fragment, sealed_fragment_option
 from binary_split.cli.journal import open_journal, state_option
+from binary_split.cli.keysource import KeyService, read_key_ids
 from binary_split.cli.options import (
     FILE,
     choose_images,
@@ -52,10 +54,16 @@ from binary_split.unlock.pipeline import unlock as run_unlock
 @click.option(
     "--token-file", type=FILE, metavar="T", help="File that holds the token [env: BINARY_SPLIT_TOKEN_FILE]."
 )
-@click.option("--key-id", metavar="ID", help="Which fragment to ask for; default: the token's own.")
+@click.option(
+    "--key-id",
+    metavar="ID",
+    help="Which fragment to ask for; default: the token's own, or one of the archive's.",
+)
 @click.option("--ca-file", type=FILE, metavar="F", help="The key service's own CA, in PEM.")
 @click.option("--insecure-http", is_flag=True, help="Allow plain http to the key service beyond loopback.")
+@device_key_option
 @fragment_file_option
+@sealed_fragment_option
 @engine_option
 @click.option("--plan", "plan_only", is_flag=True, help="Say what there is to do, and do nothing.")
 @click.option(
@@ -81,7 +89,9 @@ def unlock(
     key_id: str | None,
     ca_file: Path | None,
     insecure_http: bool,
+    device_key: Path | None,
     fragment_file: Path | None,
+    sealed_file: Path | None,
     engine: str | None,
     plan_only: bool,
     allow_downgrade: bool,
@@ -100,19 +110,22 @@ def unlock(
     trust = load_trust(settings, trusted_keys, trusted_folder, allow_unsigned)
     order = _order(archive, version, images, image_ids, settings, trust, allow_unauthenticated)
     order = replace(order, allow_downgrade=allow_downgrade, low_disk=low_disk)
-    source: FragmentSource
-    if fragment_file is not None:
-        source = FragmentFile(fragment_file)
-    else:
-        source = KeyService(
-            settings, key_service, token_file, key_id, ca_file, insecure_http or settings.insecure_http
-        )
-    target = open_engine(engine or settings.engine)
-    journal = open_journal(target, state, settings)
-    if plan_only:
-        show_plan(plan_unlock(order, target, source, journal), target, as_json=as_json)
-        return
+    source: FragmentSource = choose_fragment(fragment_file, sealed_file, device_key) or KeyService(
+        settings,
+        key_service,
+        token_file=token_file,
+        device_key=device_key,
+        key_id=key_id,
+        find_key_ids=lambda: read_key_ids(archive),
+        ca_file=ca_file,
+        insecure_http=insecure_http,
+    )
     with show_progress(progress) as report:
+        target = open_engine(engine or settings.engine)
+        journal = open_journal(target, state, settings)
+        if plan_only:
+            show_plan(plan_unlock(order, target, source, journal), target, as_json=as_json)
+            return
         result = run_unlock(order, target, source, journal, report=report)
     if as_json:
         emit_json(_describe(result, version))

@@ -1,4 +1,4 @@
-"""The SQLite database: its connections, its transactions, and its failures in our own words."""
+"""The database, SQLite or PostgreSQL: connections, transactions, and failures in our own words."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
-from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from binary_split.errors import KeyStoreDamagedError, KeyStoreError, KeyStoreStateError
+from binary_split.errors import ConfigError, KeyStoreDamagedError, KeyStoreError, KeyStoreStateError
 
 BUSY_TIMEOUT_S = 3.0
-_TRY_AGAIN = "Try again: another program holds the database, or its disk is full."
+_POOL_SIZE = 5
+_POOL_OVERFLOW = 10
+_STATEMENT_TIMEOUT_S = 10.0
+_TRY_AGAIN = "Try again: another program holds the database, it is being restarted, or its disk is full."
 
 
 def create_database_file(path: Path) -> None:
@@ -28,11 +31,13 @@ def create_database_file(path: Path) -> None:
 
 
 def connect_database(path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Engine:
-    """Return the engine for an existing database file, waiting at most ``busy_timeout_s`` for a lock."""
+    """Return the engine for an existing SQLite file, waiting at most ``busy_timeout_s`` for a lock."""
     engine = create_engine(
         # mode=rw: SQLite makes no empty database where one is missing
         URL.create("sqlite", database=path.absolute().as_uri(), query={"mode": "rw", "uri": "true"}),
         connect_args={"timeout": busy_timeout_s, "check_same_thread": False},
+        pool_size=_POOL_SIZE,
+        max_overflow=_POOL_OVERFLOW,
         pool_timeout=busy_timeout_s,
         hide_parameters=True,  # no error message of the library's shows a row
     )
@@ -50,6 +55,61 @@ def connect_database(path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> E
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def parse_postgres_url(text: str) -> URL:
+    """Parse ``postgresql://USER@HOST/DATABASE``, with what else libpq understands as its query.
+
+    Raises:
+        ConfigError: it is none. The text is not repeated: it may hold a password.
+    """
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        raise ConfigError("not the URL of a database") from None
+    if url.drivername not in {"postgresql", "postgres"} or not url.database:
+        raise ConfigError("not the URL of a PostgreSQL database: postgresql://USER@HOST/DATABASE")
+    return url.set(drivername="postgresql+psycopg")
+
+
+def connect_postgres(
+    url: URL, *, busy_timeout_s: float = BUSY_TIMEOUT_S, pool_size: int = _POOL_SIZE
+) -> Engine:
+    """Return the engine for a PostgreSQL database, waiting at most ``busy_timeout_s`` for a lock.
+
+    Raises:
+        ConfigError: the driver is not installed.
+    """
+    wait_ms = max(1, int(busy_timeout_s * 1000))
+    # A server that is set to acknowledge before it has written would lose a confirmed revocation.
+    options = f"-c synchronous_commit=on -c lock_timeout={wait_ms} -c timezone=UTC"
+    options += f" -c statement_timeout={int(_STATEMENT_TIMEOUT_S * 1000)}"
+    options += f" -c idle_in_transaction_session_timeout={int(_STATEMENT_TIMEOUT_S * 1000)}"
+    try:
+        return create_engine(
+            url,
+            connect_args={
+                "connect_timeout": max(2, int(busy_timeout_s)),  # libpq makes 2 of 1
+                "options": options,
+                "application_name": "binary-split-keyservice",
+                "tcp_user_timeout": int(_STATEMENT_TIMEOUT_S * 1000),
+                "prepare_threshold": 1,
+            },
+            isolation_level="READ COMMITTED",
+            pool_size=pool_size,
+            max_overflow=_POOL_OVERFLOW,
+            pool_timeout=busy_timeout_s,
+            hide_parameters=True,
+        )
+    except ModuleNotFoundError:
+        raise ConfigError(
+            "PostgreSQL's driver is not installed", hint="pip install 'binary-split[keyservice,postgres]'"
+        ) from None
+
+
+def is_sqlite(engine: Engine) -> bool:
+    """Tell whether the database is the embedded one."""
+    return engine.dialect.name == "sqlite"
 
 
 @contextmanager
@@ -88,6 +148,8 @@ def _our_errors() -> Iterator[None]:
         reason = error.orig if isinstance(error, OperationalError) else "all connections are in use"
         raise KeyStoreStateError(f"the database cannot be used: {reason}", hint=_TRY_AGAIN) from error
     except DatabaseError as error:
+        if error.connection_invalidated:
+            raise KeyStoreStateError(f"the database went away: {error.orig}", hint=_TRY_AGAIN) from error
         raise KeyStoreDamagedError(
             f"the database is damaged: {error.orig}", hint="Restore the database from a backup."
         ) from error

@@ -70,6 +70,7 @@ def serve_store(
         # uvicorn raises the signal again when it has stopped: that is a success, not a death by signal.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda _number, _frame: sys.exit(0))
+        store.start()
         on_listening(listener_url(listener, plain=context is None))
         run_server(server, listener)
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import os
 import re
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
@@ -13,31 +12,45 @@ from typing import Literal
 from cryptography.hazmat.primitives import hashes
 
 from binary_split.errors import ConfigError, RecordError
+from binary_split.keyservice.decision import FRAGMENT_READ
+from binary_split.keyservice.names import ID_CHARACTERS, generate_id, is_id
 
 TOKEN_PREFIX = "bsk_"  # noqa: S105 - what secret scanners look for, not a token
 TOKEN_ID_PREFIX = "tok_"  # noqa: S105 - the start of a public id
 _SECRET_BYTES = 32
-_ID_BYTES = 8
-_ID_CHARACTERS = 12
-_TOKEN_ID = re.compile(rf"{TOKEN_ID_PREFIX}[a-z2-7]{{{_ID_CHARACTERS}}}")
 _LIFETIME = re.compile(r"([1-9][0-9]{0,7})([dhm])")
 _UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}
 _LONGEST_LIFETIME = timedelta(days=3650)
 _LABEL_CHARACTERS = 200
+
+SCOPES = (FRAGMENT_READ, "admin", "audit:read")
 
 TokenState = Literal["active", "expired", "revoked"]
 
 
 @dataclass(frozen=True, slots=True)
 class TokenRecord:
-    """What the store knows of a token; all times in UTC."""
+    """What the store knows of a token; all times in UTC.
+
+    Attributes:
+        token_id: its public id.
+        key_id: the key that it opens by itself, or asks for when it names none.
+        label: whose it is, for people.
+        created: when it was issued.
+        expires: from when on it does not work.
+        revoked: when it was revoked.
+        device_id: the device that it speaks for.
+        scopes: what it is for, of ``SCOPES``.
+    """
 
     token_id: str
-    key_id: str
+    key_id: str | None
     label: str
     created: datetime
     expires: datetime
     revoked: datetime | None
+    device_id: str | None = None
+    scopes: frozenset[str] = frozenset({FRAGMENT_READ})
 
     def state_at(self, now: datetime) -> TokenState:
         """Return whether the token works; a revoked one stays revoked after its expiry."""
@@ -61,13 +74,13 @@ def generate_token() -> str:
 
 def generate_token_id() -> str:
     """Return a new public id, by which a token is listed and revoked."""
-    return TOKEN_ID_PREFIX + base64.b32encode(os.urandom(_ID_BYTES)).decode().lower()[:_ID_CHARACTERS]
+    return generate_id(TOKEN_ID_PREFIX)
 
 
 def hash_token(text: str) -> bytes:
     """Return the SHA-256 of a token; quick is safe, since a token has 256 random bits."""
     digest = hashes.Hash(hashes.SHA256())
-    digest.update(text.encode())
+    digest.update(text.encode(errors="surrogatepass"))
     return digest.finalize()
 
 
@@ -77,9 +90,24 @@ def parse_token_id(text: str) -> str:
     Raises:
         RecordError: it has not. The text is not repeated: it may be the token itself.
     """
-    if not _TOKEN_ID.fullmatch(text):
-        raise RecordError(f"not a token id: one is {TOKEN_ID_PREFIX} and {_ID_CHARACTERS} characters")
+    if not is_id(TOKEN_ID_PREFIX, text):
+        raise RecordError(f"not a token id: one is {TOKEN_ID_PREFIX} and {ID_CHARACTERS} characters")
     return text
+
+
+def parse_scopes(scopes: Collection[str]) -> frozenset[str]:
+    """Return the scopes as a set.
+
+    Raises:
+        RecordError: there is none, or one that does not exist.
+    """
+    unknown = sorted(set(scopes) - set(SCOPES))
+    if unknown or not scopes:
+        raise RecordError(
+            f"no such scope: {unknown[0][:50]!r}" if unknown else "a token needs a scope",
+            hint=f"The scopes are {', '.join(SCOPES)}.",
+        )
+    return frozenset(scopes)
 
 
 def parse_lifetime(text: str) -> timedelta:

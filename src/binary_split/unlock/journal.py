@@ -84,6 +84,10 @@ class Journal:
         with self._mapped():
             return Transaction.parse(_read(self._transaction)) if self._transaction.exists() else None
 
+    def is_unsettled(self) -> bool:
+        """Whether something is under way, or was left so."""
+        return self._transaction.exists()
+
     def write_transaction(self, transaction: Transaction) -> None:
         """Write down what is under way; when this returns it survives a power cut."""
         self._write(self._transaction, transaction.serialise())

@@ -105,7 +105,10 @@ def name_archive(source: FileSource) -> str:
     if archive_format is ArchiveFormat.AGE:
         name = read_nonce(source).hex()
     else:
-        name = hash_bytes(source.read(2 * BLOCK) + str(source.seek(0, os.SEEK_END)).encode()).hex[:32]
+        ends = source.read(2 * BLOCK)
+        size = source.seek(max(0, source.seek(0, os.SEEK_END) - BLOCK)) + BLOCK
+        ends += source.read(BLOCK)  # in CBC it depends on all before it
+        name = hash_bytes(ends + str(size).encode()).hex[:32]
     source.seek(0)
     return f"{archive_format.value}-{name}"
 

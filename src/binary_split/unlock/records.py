@@ -66,12 +66,12 @@ class InstalledRelease:
         """Return the record that was parsed; what is malformed shows as KeyError, TypeError or ValueError."""
         envelope = document["envelope"]
         return cls(
-            archive=str(document["archive"]),
+            archive=_typed(document["archive"], str),
             images=tuple(map(_parse_image, document["images"])),
-            installed=str(document["installed"]),
-            product=document["product"],
-            version=document["version"],
-            sequence=document["sequence"],
+            installed=_typed(document["installed"], str),
+            product=_typed(document["product"], str, type(None)),
+            version=_typed(document["version"], str, type(None)),
+            sequence=_typed(document["sequence"], int, type(None)),
             envelope=None if envelope is None else base64.b64decode(envelope, validate=True),
         )
 
@@ -122,12 +122,12 @@ class Transaction:
         return _parse(
             content,
             lambda document: cls(
-                name=str(document["name"]),
+                name=_typed(document["name"], str),
                 moves=tuple(
                     Move(ImageRef.parse(staging), ImageRef.parse(ref)) for staging, ref in document["moves"]
                 ),
                 release=InstalledRelease.from_json(document["release"]),
-                is_committing=document["is_committing"] is True,
+                is_committing=_typed(document["is_committing"], bool),
             ),
         )
 
@@ -151,6 +151,12 @@ def _parse_image(row: Any) -> ExpectedImage:
         None if diff_ids is None else tuple(map(Digest.parse, diff_ids)),
         tuple(map(Digest.parse, row["blobs"])),
     )
+
+
+def _typed(value: Any, *kinds: type) -> Any:
+    if type(value) not in kinds:
+        raise TypeError
+    return value
 
 
 def _serialise(document: dict[str, Any]) -> bytes:

@@ -15,7 +15,7 @@ from binary_split.errors import KeyStoreStateError
 if TYPE_CHECKING:
     from alembic.config import Config
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 """Every revision, oldest first; a test proves that ``versions/`` holds just these."""
 
 _VERSION = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
@@ -28,6 +28,11 @@ def upgrade_schema(connection: Connection) -> None:
     config = alembic_config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+
+
+def is_initialised(connection: Connection) -> bool:
+    """Tell whether there is a schema of ours, of whatever revision."""
+    return inspect(connection).has_table(_VERSION.name)
 
 
 def verify_schema(connection: Connection) -> None:
