@@ -67,6 +67,20 @@ def make_images(recipe: Recipe, folder: Path) -> list[Image]:
     return [_image(recipe, name, (base, runtime), notice, folder) for name in recipe.names]
 
 
+def make_config(layers: Sequence[Layer]) -> bytes:
+    """Serialise the config of an image with these layers."""
+    return to_json(
+        {
+            "architecture": _ARCHITECTURES.get(platform.machine(), platform.machine()),
+            "config": {"Cmd": ["/bin/sh", "/app/start"], "Env": ["PATH=/bin"], "User": "1000:1000"},
+            "created": CREATED,
+            "history": [{"created": CREATED, "created_by": f"layer {n}"} for n in range(len(layers))],
+            "os": "linux",
+            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{layer.diff_id}" for layer in layers]},
+        }
+    )
+
+
 def to_json(document: Any) -> bytes:
     """Serialise compactly, as Docker does."""
     return json.dumps(document, separators=(",", ":")).encode()
@@ -74,15 +88,7 @@ def to_json(document: Any) -> bytes:
 
 def _image(recipe: Recipe, name: str, shared: tuple[Layer, ...], notice: Layer, folder: Path) -> Image:
     layers = (*shared, write_layer(folder, _own(recipe, name)), notice)
-    config = {
-        "architecture": _ARCHITECTURES.get(platform.machine(), platform.machine()),
-        "config": {"Cmd": ["/bin/sh", "/app/start"], "Env": ["PATH=/bin"], "User": "1000:1000"},
-        "created": CREATED,
-        "history": [{"created": CREATED, "created_by": f"layer {n}"} for n in range(len(layers))],
-        "os": "linux",
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{layer.diff_id}" for layer in layers]},
-    }
-    return Image(name, recipe.version, to_json(config), layers)
+    return Image(name, recipe.version, make_config(layers), layers)
 
 
 def _base(recipe: Recipe) -> list[Entry]:

@@ -93,7 +93,11 @@ class Limits:
     journal_bytes: int = 16 * MIB  # a file of the journal: an envelope in base64 and its images once more
     part_bytes: int = 256 * MIB  # layers that are sent in one load, where there are several
     low_disk_part_bytes: int = 128 * MIB  # the same with --low-disk
-    side_by_side: int = 4  # loads at a time
+    blob_part_bytes: int = 16 * MIB  # the same for an engine that keeps blobs as they are sent
+    side_by_side: int = 8  # loads at a time
+    senders: int = (
+        2  # of them, those that send layers; the others wait for what they stand on, or for the engine
+    )
     stall_s: float = 30.0  # without progress, until it is said who is waited for
     beat_s: float = 1.0  # between two words of progress at most
 

@@ -279,7 +279,12 @@ def slow_engine(path: Path, *, pause_s: float) -> Iterator[ScriptedEngine]:
 
     info = b'{"ServerVersion": "20.10.24", "Driver": "overlay2"}'
     with ScriptedEngine(
-        path, {"POST /images/load": load, "GET /info": lambda peer: peer.answer(info)}
+        path,
+        {
+            "POST /images/load": load,
+            "GET /info": lambda peer: peer.answer(info),
+            "GET /images/json": lambda peer: peer.answer(b"[]"),
+        },
     ) as engine:
         yield engine
 
@@ -369,7 +374,7 @@ class TestInterrupt:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=20)
         assert process.returncode == 130
-        assert unlock.files() == []
+        assert {path.name for path in unlock.files()} <= {"index.json", "oci-layout"}  # of an empty layout
 
 
 @pytest.mark.parametrize("reads_first", [False, True], ids=["at once", "in the middle"])

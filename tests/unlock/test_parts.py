@@ -105,16 +105,8 @@ class TestByChain:
 class TestByImage:
     def test_each_image_brings_what_none_before_it_brought(self) -> None:
         images = release("abc", "abd")
-        parts = part_by_image(images, every(images), (), by_chain=True)
+        parts = part_by_image(images, every(images), ())
         assert chains(parts) == [("abc", (0,), ()), ("d", (1,), (0,))]
-
-    def test_by_blob_a_layer_counts_wherever_it_lies(self) -> None:
-        images = release("abc", "cd")
-        assert chains(part_by_image(images, every(images), {layer("a").digest}, by_chain=False)) == [
-            ("bc", (0,), ()),
-            ("d", (1,), (0,)),
-        ]
-        assert names(part_by_image(images, every(images), (), by_chain=True)[1]) == "cd"
 
 
 def test_an_engine_that_reuses_nothing_gets_everything_at_once() -> None:
@@ -146,15 +138,18 @@ def test_loaded_in_order_each_image_ends_whole(chains: list[str], present: list[
     assert sorted(index for part in parts for index in part.images) == list(every(images))
 
 
-@given(chains=releases, by_chain=st.booleans())
-def test_by_image_nothing_is_sent_twice(chains: list[str], by_chain: bool) -> None:
+@given(chains=releases)
+def test_by_image_each_brings_what_its_own_chain_lacks(chains: list[str]) -> None:
     images = release(*chains)
-    parts = part_by_image(images, every(images), (), by_chain=by_chain)
+    parts = part_by_image(images, every(images), ())
     assert [part.images for part in parts] == [(index,) for index in every(images)]
-    if not by_chain:
-        sent = [each.digest for part in parts for each in part.layers]
-        assert len(sent) == len(set(sent))
-        assert set(sent) == {each.digest for row in images for each in row.layers}
+    brought: set[Digest] = set()
+    for part, row in zip(parts, images, strict=True):
+        chain = chain_ids(row.config.diff_ids)
+        assert set(part.layers) == {
+            each for name, each in zip(chain, row.layers, strict=True) if name not in brought
+        }
+        brought |= set(chain)
 
 
 def test_a_chain_id_is_the_specifications_own_example() -> None:

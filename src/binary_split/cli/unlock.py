@@ -120,12 +120,12 @@ def unlock(
         ca_file=ca_file,
         insecure_http=insecure_http,
     )
-    target = open_engine(engine or settings.engine)
-    journal = open_journal(target, state, settings)
-    if plan_only:
-        show_plan(plan_unlock(order, target, source, journal), target, as_json=as_json)
-        return
     with show_progress(progress) as report:
+        target = open_engine(engine or settings.engine)
+        journal = open_journal(target, state, settings)
+        if plan_only:
+            show_plan(plan_unlock(order, target, source, journal), target, as_json=as_json)
+            return
         result = run_unlock(order, target, source, journal, report=report)
     if as_json:
         emit_json(_describe(result, version))

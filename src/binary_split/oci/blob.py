@@ -53,9 +53,10 @@ class BlobHasher:
 
     Args:
         max_plain_bytes: how much it may hold uncompressed; None: as much as any layer.
+        stored_only: leave a compressed blob as it is; the diff id that is found is its digest then.
     """
 
-    def __init__(self, *, max_plain_bytes: int | None = None) -> None:
+    def __init__(self, *, max_plain_bytes: int | None = None, stored_only: bool = False) -> None:
         self._max_plain_bytes = max_plain_bytes
         self._stored = hashes.Hash(hashes.SHA256())
         self._plain: hashes.Hash | None = None
@@ -63,7 +64,9 @@ class BlobHasher:
         self._compression = Compression.NONE
         self._size = 0
         self._plain_size = 0
-        self._head: bytes | None = b""  # the first bytes, until there are enough to tell the compression
+        self._head: bytes | None = (
+            None if stored_only else b""
+        )  # the first bytes, until there are enough to tell the compression
 
     def update(self, chunk: bytes | memoryview) -> None:
         """Take the next bytes.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from binary_split.config import LIMITS
@@ -79,6 +80,7 @@ def make_plan(
     places = [opened.contents.members[members[layer]] for layer in sent]
     send_bytes = sum(part.size for part in parts)
     spool_bytes = send_bytes // 2 if low_disk and len(parts) > 1 else None
+    # What is kept as it was sent lies there beside what it unpacks to, as a spool does for a while.
     return LoadPlan(
         tuple(images),
         absent,
@@ -129,10 +131,11 @@ def _divide(
     if reuse is LayerReuse.NONE:
         return whole_part(images, lacking)
     if reuse is LayerReuse.BLOB:
-        return part_by_image(images, lacking, _known_blobs(engine, known), by_chain=False)
+        chains = _known_chains(images, _known_blobs(engine, known))
+        return part_by_chain(images, lacking, chains, max_bytes=LIMITS.blob_part_bytes)
     present = {name for image in engine.list_images() for name in chain_ids(image.diff_ids)}
     if reuse is LayerReuse.IMAGE:
-        return part_by_image(images, lacking, present, by_chain=True)
+        return part_by_image(images, lacking, present)
     max_bytes = LIMITS.low_disk_part_bytes if low_disk else LIMITS.part_bytes
     return part_by_chain(images, lacking, present, max_bytes=max_bytes)
 
@@ -141,6 +144,18 @@ def _known_blobs(engine: Engine, known: Iterable[ExpectedImage]) -> Collection[D
     """Return the blobs of images that the engine has under the very manifest that we sent."""
     there = {image.id for image in engine.list_images()}
     return {blob for image in known if image.manifest_digest in there for blob in image.blobs}
+
+
+def _known_chains(images: Iterable[LayoutImage], blobs: Collection[Digest]) -> Collection[Digest]:
+    """Return the chains, from the lowest layer up, of which every blob is known to be there."""
+    return {
+        name
+        for image in images
+        for name, _layer in takewhile(
+            lambda row: row[1].digest in blobs,
+            zip(chain_ids(image.config.diff_ids), image.layers, strict=True),
+        )
+    }
 
 
 def _highest_spool(parts: Iterable[Part], spool_bytes: int) -> int:

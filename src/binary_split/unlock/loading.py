@@ -25,16 +25,19 @@ class Schedule:
 
     Args:
         parts: in the order in which they are sent.
+        senders: how many may send layers at a time.
         spool_bytes: how much may lie in the engine's spool at a time; a part that is larger goes alone.
         abort: ends the waiting.
     """
 
-    def __init__(self, parts: Sequence[Part], *, spool_bytes: int | None, abort: Abort) -> None:
+    def __init__(self, parts: Sequence[Part], *, senders: int, spool_bytes: int | None, abort: Abort) -> None:
         self._parts = parts
+        self._senders = senders
         self._room = spool_bytes
         self._abort = abort
         self._changed = threading.Condition()
         self._next = 0
+        self._sending: set[int] = set()
         self._spooled: dict[int, int] = {}
         self._loaded: set[int] = set()
 
@@ -50,16 +53,19 @@ class Schedule:
                 return None
             index = self._next
             self._next += 1
+            self._sending.add(index)
             self._spooled[index] = self._parts[index].size
             return index
 
     def wait_for_parents(self, index: int) -> None:
-        """Wait until all that a part stands on is loaded.
+        """Say that a part's layers are sent, and wait until all that it stands on is loaded.
 
         Raises:
             EngineAbortedError: the abort was set.
         """
         with self._changed:
+            self._sending.discard(index)
+            self._changed.notify_all()
             self._wait(lambda: self._loaded.issuperset(self._parts[index].parents))
 
     def finish(self, index: int) -> None:
@@ -70,6 +76,8 @@ class Schedule:
             self._changed.notify_all()
 
     def _has_room(self) -> bool:
+        if len(self._sending) >= self._senders:
+            return False
         if self._room is None or not self._spooled:
             return True
         return sum(self._spooled.values()) + self._parts[self._next].size <= self._room
@@ -98,18 +106,21 @@ class Loader:
         self._abort = abort
         self._errors: list[BaseException] = []
 
-    def run(self, parts: Sequence[Part], *, side_by_side: int, spool_bytes: int | None = None) -> None:
+    def run(
+        self, parts: Sequence[Part], *, side_by_side: int, senders: int, spool_bytes: int | None = None
+    ) -> None:
         """Load every part, and return when the engine says of all that they are there.
 
         Args:
             parts: in the order in which they are sent.
             side_by_side: how many loads at a time.
+            senders: how many of them may be sending layers.
             spool_bytes: how much may lie in the engine's spool at a time; None: all.
 
         Raises:
             BinarySplitError: whatever went wrong first; every other load was ended.
         """
-        schedule = Schedule(parts, spool_bytes=spool_bytes, abort=self._abort)
+        schedule = Schedule(parts, senders=senders, spool_bytes=spool_bytes, abort=self._abort)
         threads = [
             threading.Thread(target=self._work, args=(schedule,), name=f"load_{number}", daemon=True)
             for number in range(min(side_by_side, len(parts)))

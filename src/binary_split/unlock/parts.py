@@ -56,22 +56,20 @@ def whole_part(images: Sequence[LayoutImage], lacking: Iterable[int]) -> tuple[P
 
 
 def part_by_image(
-    images: Sequence[LayoutImage], lacking: Iterable[int], present: Collection[Digest], *, by_chain: bool
+    images: Sequence[LayoutImage], lacking: Iterable[int], present: Collection[Digest]
 ) -> tuple[Part, ...]:
     """Return a part for each image that is lacking, with the layers that no part before it brings.
 
     Args:
         images: the release's.
         lacking: those that are to be loaded, by index.
-        present: what the engine has: chain ids, or digests of blobs.
-        by_chain: whether a layer counts as there together with all below it, or by its own digest.
+        present: chain ids of all that the engine has.
     """
     brought: dict[Digest, int] = {}
     parts: list[Part] = []
     for index in lacking:
         image = images[index]
-        names = chain_ids(image.config.diff_ids) if by_chain else [layer.digest for layer in image.layers]
-        named = dict(zip(names, image.layers, strict=True))
+        named = dict(zip(chain_ids(image.config.diff_ids), image.layers, strict=True))
         layers = {name: layer for name, layer in named.items() if name not in present and name not in brought}
         parents = sorted({brought[name] for name in named if name in brought})
         parts.append(

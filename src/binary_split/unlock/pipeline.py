@@ -11,7 +11,7 @@ from typing import TypeVar
 from binary_split.archive.age import FragmentIdentity
 from binary_split.archive.detect import ArchiveFormat, read_format
 from binary_split.config import LIMITS
-from binary_split.engines import Abort, Engine
+from binary_split.engines import Abort, Engine, LayerReuse
 from binary_split.errors import BinarySplitError
 from binary_split.model import Fragment, Progress, ProgressSink, ignore_progress
 from binary_split.oci.layout import LayoutTar
@@ -177,7 +177,9 @@ class _Run:
         order = self._order
         if opened.signed is not None and not order.allow_downgrade:
             verify_not_older(opened.signed.statement, releases)
-        images = plan_images(opened.contents, opened.refs, opened.pins)
+        engine = self._engine.describe()
+        keep = engine.compressions if engine.reuse is LayerReuse.BLOB else ()
+        images = plan_images(opened.contents, opened.refs, opened.pins, keep=keep)
         return make_plan(opened, images, self._engine, releases, low_disk=order.low_disk)
 
     def _describe(self, opened: OpenedArchive, plan: LoadPlan) -> InstalledRelease:
@@ -216,6 +218,7 @@ class _Run:
             loader.run(
                 plan.parts,
                 side_by_side=LIMITS.side_by_side if engine.parallel_loads else 1,
+                senders=LIMITS.senders,
                 spool_bytes=plan.spool_bytes,
             )
         return tally

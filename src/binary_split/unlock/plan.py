@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from binary_split.errors import ImageMismatchError, ImageMissingError
@@ -34,7 +34,11 @@ class PlannedImage:
 
 
 def plan_images(
-    tar: ImageContents, refs: Iterable[ImageRef], pins: ImagePins | None
+    tar: ImageContents,
+    refs: Iterable[ImageRef],
+    pins: ImagePins | None,
+    *,
+    keep: Collection[Compression] = (),
 ) -> tuple[PlannedImage, ...]:
     """Match an archive's images with the release.
 
@@ -42,6 +46,7 @@ def plan_images(
         tar: the opened archive.
         refs: the images of the release.
         pins: their config digests; None where the caller accepts whatever the archive says.
+        keep: layers in these compressions are sent as they are, where their digests are stated.
 
     Raises:
         ImageMissingError: the archive lacks an image.
@@ -67,7 +72,7 @@ def plan_images(
             raise ImageMismatchError(
                 f"{ref} in the archive is {found[ref].config.digest}, not {pin}: nothing was loaded"
             )
-    return tuple(_plan_image(tar, image) for image in tar.images if image.refs)
+    return tuple(_plan_image(tar, image, keep) for image in tar.images if image.refs)
 
 
 def build_tar(tar: ImageContents, images: Iterable[PlannedImage]) -> LayoutTar:
@@ -107,25 +112,31 @@ def _decompress(chunks: Iterable[memoryview], compression: Compression, plain_si
     decompressor.finish()
 
 
-def _plan_image(tar: ImageContents, image: StoredImage) -> PlannedImage:
+def _plan_image(tar: ImageContents, image: StoredImage, keep: Collection[Compression]) -> PlannedImage:
     rows = zip(image.layers, image.config.diff_ids, strict=True)
-    layers = tuple(_plan_layer(tar, name, diff_id) for name, diff_id in rows)
+    layers = tuple(_plan_layer(tar, name, diff_id, keep) for name, diff_id in rows)
     return PlannedImage(LayoutImage(image.refs, image.config, layers), image.layers)
 
 
-def _plan_layer(tar: ImageContents, name: str, diff_id: Digest) -> Blob:
+def _plan_layer(tar: ImageContents, name: str, diff_id: Digest, keep: Collection[Compression]) -> Blob:
     """Say what a layer must turn out to be; only one that states no digest of its own is read for it.
 
-    It is sent uncompressed where its length is known: every engine takes that, and none unpacks faster.
+    It is sent uncompressed where its length is known, unless the engine keeps what it is sent.
     """
     compression = detect_compression(tar.head(name, MARK_BYTES))
     plain_size = tar.plain_size(name)
+    if plain_size is not None and compression in keep and compression is not Compression.NONE:
+        return Blob(_digest_in(name), diff_id, tar.members[name].size, compression, plain_size)
     if plain_size is not None:
-        return Blob(diff_id, diff_id, plain_size, Compression.NONE)
+        return Blob(diff_id, diff_id, plain_size, Compression.NONE, plain_size)
     if compression is Compression.NONE:
         digest = diff_id
     elif name.startswith(_BLOB_PREFIX) and len(name) == len(_BLOB_PREFIX) + 64:
-        digest = Digest.parse(f"sha256:{name.removeprefix(_BLOB_PREFIX)}")
+        digest = _digest_in(name)
     else:
         digest = hash_blob(tar.chunks(name)).digest
     return Blob(digest, diff_id, tar.members[name].size, compression)
+
+
+def _digest_in(name: str) -> Digest:
+    return Digest.parse(f"sha256:{name.removeprefix(_BLOB_PREFIX)}")

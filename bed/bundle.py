@@ -1,0 +1,113 @@
+"""A release as real services have it: a base of thousands of small files, shared libraries, large weights.
+
+Offline, deterministic and of any size. Seven images share five layers; files are of many sizes, and most of
+them compress to a half as programs and libraries do, the weights not at all.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bed.layers import Entry, Layer, Noise, write_layer
+from bed.release import Image, make_config
+from bed.saves import write_oci
+
+_HEXADECIMAL = bytes(b"0123456789abcdef"[value % 16] for value in range(256))
+_SPREAD = 1.2  # of the sizes of files: a few are some hundred times larger than the many
+_PER_FOLDER = 40
+
+
+@dataclass(frozen=True, slots=True)
+class _Recipe:
+    """One layer.
+
+    Attributes:
+        share: of the bundle's bytes.
+        file_bytes: the middle size of its files; None: it is one file.
+        compresses: whether a compressor makes it smaller.
+    """
+
+    share: float
+    file_bytes: int | None
+    compresses: bool = True
+
+
+_SHARED: Mapping[str, _Recipe] = {
+    "base": _Recipe(0.06, 8_000),
+    "python": _Recipe(0.08, 24_000),
+    "web": _Recipe(0.05, 16_000),
+    "cuda": _Recipe(0.24, 6_000_000),
+    "torch": _Recipe(0.13, 120_000),
+    "vision": _Recipe(0.07, 400_000),
+    "weights": _Recipe(0.295, None, compresses=False),
+}
+_OWN = _Recipe(0.04 / 7, 12_000)  # what a new version changes: 4 % of all in seven images
+_REST = _Recipe(0.035, 2_000_000)
+
+_CHAINS: Mapping[str, Sequence[str]] = {
+    "azaion/annotations": ("base", "python", "web"),
+    "azaion/flights": ("base", "python", "web"),
+    "azaion/detections": ("base", "python", "cuda", "torch", "weights"),
+    "azaion/gps-denied-onboard": ("base", "python", "cuda", "vision"),
+    "azaion/gps-denied-desktop": ("base", "python", "cuda", "vision"),
+    "azaion/autopilot": ("base", "native"),
+    "azaion/ai-training": ("base", "python", "cuda", "torch"),
+}
+
+
+def make_bundle(folder: Path, version: str, *, size: int) -> list[Image]:
+    """Write the layers of a bundle into ``folder``; another version has other application layers only.
+
+    Args:
+        folder: where the layers go, each under its digest; those of another version are not written twice.
+        version: tag of every image.
+        size: bytes of all layers together, within some percent.
+    """
+    recipes = {**_SHARED, "native": _REST}
+    shared = {name: _make_layer(folder, name, recipe, size) for name, recipe in recipes.items()}
+    notice = write_layer(folder, [Entry.text("app/NOTICE", "Example software for tests.\n")])
+    images = []
+    for name, chain in _CHAINS.items():
+        own = _make_layer(folder, f"{name}-{version}", _OWN, size)
+        layers = (*(shared[each] for each in chain), own, notice)
+        images.append(Image(name, version, make_config(layers), layers))
+    return images
+
+
+def write_bundle(path: Path, images: Sequence[Image]) -> dict[str, str]:
+    """Write a bundle as one tar that ``docker load`` takes; return each reference and its config digest."""
+    with path.open("wb") as out:
+        write_oci(out, images)
+    return {image.ref: f"sha256:{image.config_hex}" for image in images}
+
+
+def _make_layer(folder: Path, name: str, recipe: _Recipe, bundle_bytes: int) -> Layer:
+    draw = random.Random(name)
+    left = int(recipe.share * bundle_bytes)
+    entries: list[Entry] = []
+    while left > 0:
+        size = min(left, _draw_size(draw, recipe.file_bytes) if recipe.file_bytes else left)
+        number = len(entries)
+        path = f"opt/{name}/{number // _PER_FOLDER}/{number}.so"
+        noise = Noise(path)
+        entries.append(Entry(path, size, _Halved(noise) if recipe.compresses else noise))
+        left -= size
+    return write_layer(folder, entries)
+
+
+def _draw_size(draw: random.Random, middle: int) -> int:
+    return 1 + int(draw.lognormvariate(math.log(middle), _SPREAD))
+
+
+class _Halved:
+    """Noise with four bits in each byte, which a compressor brings down to half."""
+
+    def __init__(self, noise: Noise) -> None:
+        self._noise = noise
+
+    def read(self, size: int = -1, /) -> bytes:
+        return self._noise.read(size).translate(_HEXADECIMAL)

@@ -1,0 +1,202 @@
+"""A bundle brought into an engine: `unlock` against `docker load` of the plain tar, and what else people do.
+
+Every way has an engine of its own, new and empty, and what is read is dropped from the page cache before. A
+time ratio under 1.00 is less time than `docker load` of the tar that is no secret takes in the same round.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bed.dockerd import PrivateDockerd
+from bed.unavailable import Unavailable
+from binary_split.config import MIB
+from scripts.bench.bundles import FORMS, NEW, OLD, Bundle
+from scripts.bench.measuring import drop_from_cache
+from scripts.bench.watching import Command, Usage, run_watched
+
+_PAUSE_S = 2.0
+# ext4 passes over inodes that were deleted within the last minute: 8 % of an engine's processor time, after
+# another one was removed. So engines are removed at the end of a round.
+_REST_S = 65.0
+_LARGE_MIB = 8192
+_SMALL_MIB = 256
+
+COLD = "into an empty engine"
+UPGRADE = f"{OLD} is there, {NEW} comes (4 % of it new)"
+THERE = "all is there (beside loading it plain, cold)"
+PLAIN = "docker load -i plain.tar"
+
+Tables = dict[str, dict[str, list[Usage]]]
+StartEngine = Callable[[Path], PrivateDockerd]
+
+
+def _own_engine(parent: Path) -> PrivateDockerd:
+    return PrivateDockerd(parent=parent)
+
+
+ENGINES: dict[str, StartEngine] = {"docker": _own_engine}
+"""The engines that can be measured, by the name that ``--engine`` takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What is done with one engine, from empty.
+
+    Attributes:
+        name: in the tables.
+        cold: pipelines, one after the other.
+        upgrade: what then brings the next version, where that is measured.
+        there: what then finds all there; it has no fragment.
+    """
+
+    name: str
+    cold: Sequence[Sequence[Command]]
+    upgrade: Sequence[Sequence[Command]] = ()
+    there: Sequence[Sequence[Command]] = ()
+
+
+def bench_unlock(folder: Path, *, mib: int, rounds: int, engine: str, is_large: bool) -> None:
+    """Measure the ways and print their tables.
+
+    Args:
+        folder: of the archives and the engines, on a disk with room for twenty times the bundle.
+        mib: size of the bundle, in MiB.
+        rounds: each runs every way once.
+        engine: one of `ENGINES`.
+        is_large: measure the memory with a bundle of 8 GiB too.
+    """
+    start = ENGINES[engine]
+    try:
+        with start(folder) as tried:
+            server = tried.docker("version", "--format", "{{.Server.Version}}").stdout.strip()
+    except Unavailable as missing:
+        print(f"\nnot measured: {missing}")
+        return
+    with _bundle(folder, mib) as bundle:
+        tables: Tables = {}
+        for number in range(rounds):
+            if number:
+                os.sync()
+                time.sleep(_REST_S)
+            with ExitStack() as used:
+                for way in _ways(bundle):
+                    _measure(way, bundle, _engine(bundle, start, used), tables)
+    title = f"{mib} MiB in 7 images, docker {server}"
+    for what, rows in tables.items():
+        peers = tables[COLD if what == THERE else what][PLAIN]
+        _show(f"{title}: {what}", rows, peers)
+    sizes = [_SMALL_MIB, *([_LARGE_MIB] if is_large else [])]
+    peaks = {mib: {form: tables[COLD][_name(form)][0].peak_mib for form in FORMS}}
+    _show_memory(peaks | {size: _measure_memory(folder, size, start) for size in sizes if size != mib})
+
+
+def _ways(bundle: Bundle) -> Iterator[Way]:
+    state = bundle.folder / "state"
+
+    def unlock(form: str, *options: str) -> Way:
+        cold = bundle.unlock(form, OLD, state, *options)
+        new = bundle.unlock(form, NEW, state, *options)
+        there = bundle.unlock(form, OLD, state, fragment=False)
+        return Way(_name(form, *options), [[cold]], [[new]], [[there]])
+
+    plain = bundle.load_plain(OLD)
+    yield Way(PLAIN, [[plain]], [[bundle.load_plain(NEW)]])
+    from_output = (*plain[:-1], bundle.output)
+    yield Way("decrypt_archive to a file, docker load", [[bundle.decrypt_to_file()], [from_output]])
+    yield Way("openssl enc -d | docker load", [[bundle.openssl(), plain[:-2]]])
+    if shutil.which("age"):
+        yield Way("age -d | docker load", [[bundle.age(), plain[:-2]]])
+    for form in FORMS:
+        yield unlock(form)
+    yield unlock("age", "--low-disk")
+
+
+def _name(form: str, *options: str) -> str:
+    archive = {"cbc": "cbc", "age": "age (compress none)", "zstd": "age (compress zstd)"}[form]
+    return " ".join(["unlock", *options, archive])
+
+
+def _measure(way: Way, bundle: Bundle, engine: PrivateDockerd, tables: Tables) -> None:
+    steps = {COLD: way.cold, THERE: way.there, UPGRADE: way.upgrade}
+    for what, pipelines in steps.items():
+        if pipelines:
+            tables.setdefault(what, {}).setdefault(way.name, []).append(_run(pipelines, bundle, engine))
+    engine.crash()
+
+
+def _engine(bundle: Bundle, start: StartEngine, used: ExitStack) -> PrivateDockerd:
+    """Return a new engine, removed when ``used`` is left, and a journal that knows nothing of it."""
+    shutil.rmtree(bundle.folder / "state", ignore_errors=True)
+    return used.enter_context(start(bundle.folder))
+
+
+def _run(pipelines: Sequence[Sequence[Command]], bundle: Bundle, engine: PrivateDockerd) -> Usage:
+    bundle.output.unlink(missing_ok=True)
+    drop_from_cache(bundle.inputs())
+    time.sleep(_PAUSE_S)
+    environment = engine.environment()
+    first, *rest = pipelines
+    usage = run_watched(first, engine, environment)
+    for pipeline in rest:
+        usage = usage.then(run_watched(pipeline, engine, environment))
+    return usage
+
+
+@contextmanager
+def _bundle(folder: Path, mib: int) -> Iterator[Bundle]:
+    with tempfile.TemporaryDirectory(prefix=f"{mib}-", dir=folder) as place:
+        yield Bundle(Path(place), mib * MIB)
+
+
+def _measure_memory(folder: Path, mib: int, start: StartEngine) -> dict[str, float]:
+    peaks = {}
+    with _bundle(folder, mib) as bundle:
+        for form in FORMS:
+            with ExitStack() as used:
+                command = bundle.unlock(form, OLD, bundle.folder / "state")
+                peaks[form] = _run([[command]], bundle, _engine(bundle, start, used)).peak_mib
+    return peaks
+
+
+def _show(title: str, rows: dict[str, list[Usage]], peers: Sequence[Usage]) -> None:
+    print(f"\n{title}")
+    print(_line("", "median", "time", "", "CPU s:", "", "RSS", "disk MiB:", ""))
+    print(_line("", "s", "ratio", "range", "ours", "engine", "MiB", "ours", "spool"))
+    for name, usages in rows.items():
+        ratios = [own.seconds / peer.seconds for own, peer in zip(usages, peers, strict=True)]
+        cells = (
+            f"{_median(usages, 'seconds'):.2f}",
+            f"{statistics.median(ratios):.2f}",
+            f"{min(ratios):.2f}-{max(ratios):.2f}",
+            f"{_median(usages, 'client_s'):.1f}",
+            f"{_median(usages, 'engine_s'):.1f}",
+            f"{max(own.peak_mib for own in usages):.0f}",
+            f"{_median(usages, 'written_mib'):.1f}",
+            f"{max(own.spool_mib for own in usages):.0f}",
+        )
+        print(_line(name, *cells))
+
+
+def _line(name: str, *cells: str) -> str:
+    widths = (7, 6, 11, 7, 7, 5, 10, 7)
+    return f"  {name:<42}" + " ".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
+
+
+def _show_memory(peaks: dict[int, dict[str, float]]) -> None:
+    print("\npeak memory (VmHWM) of unlock in MiB, by the size of the bundle")
+    print(f"{'':<14}", *(f"{form:>7}" for form in FORMS))
+    for mib, row in sorted(peaks.items()):
+        print(f"  {mib:>8} MiB", *(f"{row[form]:>7.0f}" for form in FORMS))
+
+
+def _median(usages: Sequence[Usage], name: str) -> float:
+    return float(statistics.median(getattr(usage, name) for usage in usages))
