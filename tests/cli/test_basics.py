@@ -36,9 +36,9 @@ COMMANDS = [
         "identity",
     ),
     "docker-plugin",
-    *("device", "enroll", "key", "token", "release", "keyservice"),
+    *("device", "enroll", "key", "token", "release", "admin", "keyservice"),
 ]
-GROUPS = {"device", "key", "token", "keyservice"}
+GROUPS = {"admin", "device", "key", "token", "keyservice"}
 
 
 class Shelf:

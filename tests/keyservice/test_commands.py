@@ -22,7 +22,6 @@ from binary_split.errors import (
     KeyEncryptionKeyError,
     KeyStoreStateError,
     OutputError,
-    RecordError,
     RecordMissingError,
     SecretFileError,
 )
@@ -183,5 +182,5 @@ def test_mistakes_have_their_exit_codes(shell: Shell, tmp_path: Path) -> None:
     assert shell.run("token", "issue", "--key", "k1").returncode == RecordMissingError.exit_code
     assert shell.run("token", "issue", "--key", "k1", "--expires", "1w").returncode == ConfigError.exit_code
     result = shell.run("token", "revoke", "bsk_secret")
-    assert result.returncode == RecordError.exit_code
+    assert result.returncode == RecordMissingError.exit_code
     assert "bsk_secret" not in result.stdout + result.stderr
