@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import re
+import subprocess
 import sys
 from dataclasses import dataclass
 from datetime import timedelta
@@ -357,3 +358,24 @@ def test_a_sealed_fragment_is_released_offline_over_http(own_service: Service) -
     (record,) = store.audit.page(kind="release-offline").rows
     assert (record.seq, record.actor[:4]) == (answer["audit_record"], "tok_")
     assert ask().status_code == 409
+
+
+def test_an_administrator_elsewhere_needs_no_database_and_no_web_framework(tmp_path: Path) -> None:
+    (tmp_path / "t").write_text("bsk_x")
+    script = (
+        "import sys\n"
+        "for name in ('sqlalchemy', 'alembic', 'fastapi', 'starlette', 'pydantic', 'jinja2'):\n"
+        "    sys.modules[name] = None\n"
+        "from binary_split.cli.main import main\n"
+        "main()\n"
+    )
+    there = ("--key-service", "http://127.0.0.1:9", "--token-file", str(tmp_path / "t"))
+    for words in (("key", "list"), ("token", "issue", "--key", "k"), ("admin", "grant", "revoke", "grt_x")):
+        done = subprocess.run(
+            [sys.executable, "-c", script, *words, *there],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == KeyServiceUnreachableError.exit_code, done.stderr
