@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
 
 from binary_split.engines import Abort, Engine
 from binary_split.errors import EngineAbortedError
@@ -16,8 +15,8 @@ from binary_split.unlock.tally import Tally
 _GLANCE_S = 0.2  # so often the main thread looks up, for Ctrl-C and for the abort
 _LEAVE_S = 1.5  # so long ending loads are waited for; Ctrl-C must not take longer than 2 s
 
-OpenPart = Callable[[int], AbstractContextManager[LayoutTar]]
-"""Opens the tar of the part of that index, for use by one thread."""
+OpenPart = Callable[[int], LayoutTar]
+"""Returns the tar of the part of that index, for use by one thread."""
 
 
 class Schedule:
@@ -154,12 +153,12 @@ class Loader:
             self._tally.sends(index)
             schedule.wait_for_parents(index)
 
-        with self._open_part(index) as tar:
-            self._engine.load(
-                self._counted(index, tar.chunks(before_naming=wait_for_parents)),
-                report=lambda step: self._tally.unpacked(index, step),
-                abort=self._abort,
-            )
+        chunks = self._open_part(index).chunks(before_naming=wait_for_parents)
+        self._engine.load(
+            self._counted(index, chunks),
+            report=lambda step: self._tally.unpacked(index, step),
+            abort=self._abort,
+        )
 
     def _counted(self, index: int, chunks: Iterator[bytes | memoryview]) -> Iterator[bytes | memoryview]:
         self._tally.reads(index)

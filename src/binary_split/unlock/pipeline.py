@@ -14,6 +14,7 @@ from binary_split.config import LIMITS
 from binary_split.engines import Abort, Engine, LayerReuse
 from binary_split.errors import BinarySplitError
 from binary_split.model import Fragment, Progress, ProgressSink, ignore_progress
+from binary_split.oci.blob import Blob
 from binary_split.oci.layout import LayoutTar
 from binary_split.transports.file import FileSource
 from binary_split.unlock import transaction as transactions
@@ -206,12 +207,14 @@ class _Run:
         engine = self._engine.describe()
         tally = Tally(plan.parts, [str(image.refs[0]) for image in images])
 
-        @contextmanager
-        def open_part(number: int) -> Iterator[LayoutTar]:
+        def open_layer(layer: Blob) -> Iterator[bytes | memoryview]:
+            with opened.forked() as contents:  # for as long as the layer flows: most parts only wait
+                yield from layer_opener(contents, members)(layer)
+
+        def open_part(number: int) -> LayoutTar:
             part = plan.parts[number]
             staged = staged_images(part, number, images, transaction.name)
-            with opened.forked() as contents:
-                yield part_tar(part, staged, engine.reuse, layer_opener(contents, members))
+            return part_tar(part, staged, engine.reuse, open_layer)
 
         loader = Loader(self._engine, open_part, tally, self._abort)
         with beating(self._report, tally.progress, tally.waited_for):
