@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import ssl
 import threading
@@ -21,9 +22,9 @@ class Peer:
         self._server = server
 
     def read_request(self) -> bytes:
-        """Read a request's header, record it, and return it; what came where the client left early."""
+        """Read a request, record it, and return it; what came where the client left early."""
         request = b""
-        while b"\r\n\r\n" not in request and len(request) < _REQUEST_MAX:
+        while not _is_whole(request) and len(request) < _REQUEST_MAX:
             part = self._sock.recv(4096)
             if not part:
                 break
@@ -62,6 +63,13 @@ class Peer:
         self._sock.close()
 
 
+def _is_whole(request: bytes) -> bool:
+    """Whether the header is there, and the body if the header says its length."""
+    header, end, body = request.partition(b"\r\n\r\n")
+    length = re.search(rb"\r\nContent-Length: ([0-9]+)", header, re.IGNORECASE)
+    return bool(end) and len(body) >= (int(length[1]) if length else 0)
+
+
 Script = Callable[[Peer], None]
 
 
@@ -69,7 +77,7 @@ class FaultServer:
     """Runs one script for each connection, in order; the last one serves all further connections.
 
     Attributes:
-        requests: the header of each request, raw.
+        requests: each request, raw.
         connections: how many were accepted, before any TLS handshake.
         sent_bytes: how many bytes of answers the kernel took.
     """

@@ -39,6 +39,10 @@ class Limits:
 
     fragment_bytes: int = 64 * KIB
     token_bytes: int = 8 * KIB
+    sealed_fragment_bytes: int = 92 * KIB  # base64 of a fragment and what sealing adds, and its names
+    device_key_bytes: int = 1 * KIB
+    key_ids_asked: int = 8  # of an archive, one after the other, for the one that this device may have
+    enrolment_bytes: int = 16 * KIB  # the answer to an enrolment
 
     # One fetch of a fragment, all its tries and waits together.
     fetch_deadline_s: float = 60.0
@@ -102,6 +106,9 @@ class Settings:
     Attributes:
         token: bearer token from ``BINARY_SPLIT_TOKEN``; never shown.
         trusted_keys_folder: holds the public keys of publishers that are trusted, ``*.pem`` and ``*.pub``.
+        device_key_file: holds this device's private key, to which fragments are sealed.
+        device_id: how the key service calls this device; None takes the service's word.
+        credentials_folder: where systemd put the unit's credentials (systemd.exec(5)), for it alone to read.
     """
 
     key_service: str | None = None
@@ -112,15 +119,29 @@ class Settings:
     image_ids: Mapping[ImageRef, Digest] = field(default_factory=dict)
     insecure_http: bool = False
     trusted_keys_folder: Path | None = None
+    device_key_file: Path | None = None
+    device_id: str | None = None
+    credentials_folder: Path | None = None
 
 
 _TOKEN_VARIABLE = "BINARY_SPLIT_TOKEN"  # noqa: S105 - the variable's name, not a token
-_TEXT_SETTINGS = ("key_service", "engine", "token_file", "ca_file", "trusted_keys_folder")
+_DEVICE_KEY_CREDENTIAL = "device-key"
+_TEXT_SETTINGS = (
+    "key_service",
+    "engine",
+    "token_file",
+    "ca_file",
+    "trusted_keys_folder",
+    "device_key_file",
+    "device_id",
+)
 _KNOWN_SETTINGS = {*_TEXT_SETTINGS, "image_ids", "insecure_http"}
 
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     """Read ``BINARY_SPLIT_*`` variables over the TOML file that ``BINARY_SPLIT_CONFIG`` names.
+
+    A device key that neither names may be the systemd credential ``device-key``.
 
     Raises:
         ConfigError: the file cannot be read, is not TOML, or holds a setting that does not exist.
@@ -133,6 +154,11 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
             table[name] = value
     if environ.get("BINARY_SPLIT_INSECURE_HTTP"):
         table["insecure_http"] = environ["BINARY_SPLIT_INSECURE_HTTP"] == "1"
+    credentials = credentials_folder(environ)
+    device_key_file = _path(table, "device_key_file")
+    if credentials is not None and device_key_file is None:
+        credential = credentials / _DEVICE_KEY_CREDENTIAL
+        device_key_file = credential if credential.exists() else None
     return Settings(
         token=environ.get(_TOKEN_VARIABLE) or None,
         image_ids=_parse_image_ids(table.get("image_ids", {})),
@@ -142,6 +168,9 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         token_file=_path(table, "token_file"),
         ca_file=_path(table, "ca_file"),
         trusted_keys_folder=_path(table, "trusted_keys_folder"),
+        device_key_file=device_key_file,
+        device_id=_text(table, "device_id"),
+        credentials_folder=credentials,
     )
 
 

@@ -27,7 +27,10 @@ BinarySplitError
 │   ├── FragmentEmptyError
 │   ├── FragmentNotBinaryError
 │   ├── FragmentTooLongError
-│   └── FragmentTruncatedError
+│   ├── FragmentTruncatedError
+│   ├── DeviceKeyNeededError
+│   ├── SealedFragmentError
+│   └── EnrolmentRefusedError
 ├── EngineError
 │   ├── EngineProgramMissingError
 │   ├── EngineUnreachableError
@@ -46,8 +49,7 @@ BinarySplitError
     ├── KeyStoreDamagedError
     ├── RecordError
     ├── AuditBrokenError
-    ├── KeyStoreRolledBackError
-    └── EnrolmentRefusedError
+    └── KeyStoreRolledBackError
 
 A class is the cause, its ``hint`` what to do about it, ``retryable`` whether the same call may succeed later.
 ``docs/exit-codes.md`` is generated from this tree.
@@ -88,7 +90,7 @@ class ConfigError(BinarySplitError):
 
 
 class SecretFileError(BinarySplitError):
-    """A file that holds a token, a fragment, a publisher key or a passphrase cannot be used."""
+    """A file that holds a token, a fragment, a private key or a passphrase cannot be used."""
 
     code = "secret-file"
     exit_code = 4
@@ -311,6 +313,38 @@ class FragmentTruncatedError(KeyServiceError):
     hint = "Check the network and try again."
 
 
+class DeviceKeyNeededError(KeyServiceError):
+    """403: the fragment leaves the key service only sealed to the key that this device enrolled."""
+
+    code = "device-key-needed"
+    exit_code = 38
+    hint = "Name this device's key with --device-key; a device that has none yet is enrolled first."
+
+
+class SealedFragmentError(KeyServiceError):
+    """A sealed fragment does not open: it is for another device, key or request, or damaged."""
+
+    code = "sealed-fragment"
+    exit_code = 36
+    hint = "Check the device key, or ask the vendor to seal the fragment again to this device's public key."
+
+    def __init__(
+        self,
+        message: str = "the sealed fragment is damaged, or for another device, key or request",
+        *,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+
+
+class EnrolmentRefusedError(KeyServiceError):
+    """An enrolment code is unknown, was used, was revoked or has expired; which of them is not told."""
+
+    code = "enrolment-refused"
+    exit_code = 37
+    hint = "Ask the vendor for a new code: each works once and for a short time."
+
+
 class EngineError(BinarySplitError):
     """The container engine could not do what was asked."""
 
@@ -464,11 +498,3 @@ class KeyStoreRolledBackError(KeyStoreError):
     code = "key-store-rolled-back"
     exit_code = 66
     hint = "If you restored a backup, run `binary-split keyservice accept-restore`: it revokes again."
-
-
-class EnrolmentRefusedError(KeyStoreError):
-    """An enrolment code is unknown, was used, was revoked or has expired; which of them is not told."""
-
-    code = "enrolment-refused"
-    exit_code = 67
-    hint = "Ask for a new code: each works once and for a short time."

@@ -172,19 +172,53 @@ def secret_output(path: Path) -> Iterator[Callable[[bytes], None]]:
         raise
 
 
-def read_secret(path: Path, *, what: str, max_bytes: int) -> bytes:
-    """Read a file that holds a secret, byte-exact; ``-`` is stdin.
+@contextmanager
+def reserved_secret(path: Path, *, max_bytes: int) -> Iterator[Callable[[bytes], None]]:
+    """Take a new file (mode 0600) and room on its disk, and give a function that writes the secret there.
+
+    For a secret that comes once: what can go wrong with its file does so before. If the block fails
+    there is no file.
 
     Raises:
-        SecretFileError: it cannot be read, is empty or longer than ``max_bytes``.
+        OutputError: the file exists already, or cannot be written.
+    """
+    with write_atomically(path, mode=0o600, overwrite=False) as file:
+        with _mapped(path):
+            os.posix_fallocate(file.fileno(), 0, max_bytes)
+
+        def deliver(secret: bytes) -> None:
+            file.write(secret)
+            with _mapped(path):
+                file.truncate(len(secret))
+
+        yield deliver
+
+
+def read_secret(path: Path, *, what: str, max_bytes: int, is_private: bool = False) -> bytes:
+    """Read a file that holds a secret, byte-exact; ``-`` is stdin.
+
+    Args:
+        path: where it is.
+        what: what it holds, for messages.
+        max_bytes: how long it may be.
+        is_private: it must be closed to its group and others.
+
+    Raises:
+        SecretFileError: it cannot be read, is empty, longer than ``max_bytes``, or open to others.
     """
     try:
         if str(path) == "-":
             secret = sys.stdin.buffer.read(max_bytes + 1)
         else:
             with path.open("rb") as file:
-                if stat.S_ISDIR(os.fstat(file.fileno()).st_mode):
+                mode = os.fstat(file.fileno()).st_mode
+                if stat.S_ISDIR(mode):
                     raise SecretFileError(f"the {what} file {path} is a folder")
+                if is_private and stat.S_IMODE(mode) & 0o077:
+                    raise SecretFileError(
+                        f"the {what} file {path} is open to others (mode {stat.S_IMODE(mode):04o})",
+                        hint=f"Run `chmod 600 {path}`, and consider who may have read it.",
+                    )
                 secret = file.read(max_bytes + 1)
     except OSError as error:
         raise SecretFileError(f"cannot read the {what} file {path}: {error.strerror or error}") from error

@@ -18,6 +18,9 @@ _NAME_PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _HOST = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?(?::[0-9]+)?/)?"
 _NAME = re.compile(rf"{_HOST}{_NAME_PART}(?:/{_NAME_PART})*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+DEVICE_KEY_NEEDED = "urn:binary-split:problem:device-key-needed"
+"""The type of the problem (RFC 9457) by which whoever may have a fragment is refused it in the plain."""
+
 _KEY_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _NAME_MAX = 255
 _DOCKERS_OWN = ("docker.io", "index.docker.io")
@@ -25,6 +28,11 @@ _DOCKERS_OWN = ("docker.io", "index.docker.io")
 
 def is_key_id(text: str) -> bool:
     """Tell whether a text can name a fragment: ``[a-z0-9][a-z0-9._-]{0,63}``."""
+    return _KEY_ID.fullmatch(text) is not None
+
+
+def is_device_id(text: str) -> bool:
+    """Tell whether a text can name a device: the same form as a key-id."""
     return _KEY_ID.fullmatch(text) is not None
 
 

@@ -218,7 +218,7 @@ def test_more_age_recipients_than_there_are_cannot_be_kept(shell: Shell, archive
 def test_either_an_identity_or_a_fragment_opens(shell: Shell, archive: Path) -> None:
     words = ("--add", "fleet-8=other", "-o", "out.age")
     for openers in ((), ("--fragment-file", "mine", "--identity", "mine")):
-        assert "give either" in refused(shell, ConfigError, archive, *openers, *words)
+        assert "give one of" in refused(shell, ConfigError, archive, *openers, *words)
     result = shell.run("rekey", archive, "--identity", shell.write("none", b"# nobody\n"), *words)
     assert result.returncode == SecretFileError.exit_code
     hostile = shell.write("hostile", b"AGE-PLUGIN-../../BIN/SH-1QQQQQQQQ\n")

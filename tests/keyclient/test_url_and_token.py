@@ -8,7 +8,7 @@ import pytest
 
 from binary_split.errors import ConfigError, KeyServiceUrlError, SecretFileError
 from binary_split.keyclient import fetch_fragment
-from binary_split.keyclient.address import parse_address
+from binary_split.keyclient.address import fragment_path, parse_address
 from tests.keyclient.conftest import TOKEN, Client
 
 REFUSED = {
@@ -97,14 +97,14 @@ def test_url_is_refused_and_not_repeated(client: Client, url: str) -> None:
     ],
 )
 def test_url_is_accepted(url: str, host: str, port: int) -> None:
-    address = parse_address(url)
+    address = parse_address(url, fragment_path())
     assert (address.host, address.port) == (host, port)
 
 
 def test_http_elsewhere_needs_to_be_asked_for() -> None:
-    assert parse_address("http://keys.example", insecure_http=True).port == 80
+    assert parse_address("http://keys.example", fragment_path(), insecure_http=True).port == 80
     with pytest.raises(KeyServiceUrlError, match="link-local"):
-        parse_address("http://169.254.169.254", insecure_http=True)
+        parse_address("http://169.254.169.254", fragment_path(), insecure_http=True)
 
 
 @pytest.mark.parametrize(

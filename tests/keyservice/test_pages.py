@@ -90,7 +90,9 @@ def test_openapi_names_the_scheme_and_every_answer(service: Service) -> None:
     for status, response in operation["responses"].items():
         if status != "200":
             assert list(response["content"]) == ["application/problem+json"]
-    assert set(document["paths"]) == {"/binary-split/key-fragment", "/healthz", "/readyz"}
+    assert set(document["paths"]) == {
+        *("/binary-split/key-fragment", "/v1/keys/{key_id}/release", "/v1/enroll", "/healthz", "/readyz")
+    }
     assert set(document["paths"]["/readyz"]["get"]["responses"]) == {"200", "503"}
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from binary_split.cli.options import FILE, read_fragment
+from binary_split.cli.fragments import FragmentOrigin
+from binary_split.cli.options import FILE
 from binary_split.cli.output import warn
 from binary_split.config import Settings
 from binary_split.errors import ArchiveUnauthenticatedError, ConfigError
@@ -53,15 +54,6 @@ identity_option = click.option(
     help="File of identities, as `age -i` takes it: AGE-SECRET-KEY-1…, or ours; - for stdin.",
 )
 
-fragment_files_option = click.option(
-    "--fragment-file",
-    "fragment_files",
-    type=FILE,
-    multiple=True,
-    metavar="F",
-    help="File that holds a fragment, byte-exact; - for stdin.",
-)
-
 
 def trust_options(command: _Command) -> _Command:
     """Add the options that say whose releases are believed."""
@@ -87,22 +79,26 @@ def load_trust(
     return Trust(keys, allow_unsigned)
 
 
-def read_identities(identity_files: tuple[Path, ...], fragment_files: tuple[Path, ...]) -> list[Identity]:
+def read_identities(
+    identity_files: tuple[Path, ...], fragment_files: tuple[FragmentOrigin, ...]
+) -> list[Identity]:
     """Read everything that may open an ``age`` archive.
 
     Raises:
         ConfigError: nothing was named.
         SecretFileError: a file cannot be read, or holds no identity.
+        SealedFragmentError: a sealed fragment is not this device's.
     """
     from binary_split.archive.age import FragmentIdentity
     from binary_split.cli.openers import read_identities as read_identity_file
 
-    identities: list[Identity] = [FragmentIdentity(read_fragment(path)) for path in fragment_files]
+    identities: list[Identity] = [FragmentIdentity(origin.fetch()) for origin in fragment_files]
     for path in identity_files:
         identities += read_identity_file(path)
     if not identities:
         raise ConfigError(
-            "nothing is given that could open the archive", hint="Use --fragment-file or --identity."
+            "nothing is given that could open the archive",
+            hint="Use --fragment-file, --sealed-fragment or --identity.",
         )
     return identities
 
@@ -112,7 +108,7 @@ def open_trusted(
     archive: Path,
     trust: Trust,
     identity_files: tuple[Path, ...],
-    fragment_files: tuple[Path, ...],
+    fragment_files: tuple[FragmentOrigin, ...],
     *,
     hint: str,
 ) -> Iterator[ReleaseContents]:

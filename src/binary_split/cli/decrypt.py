@@ -13,18 +13,19 @@ import click
 from binary_split.archive.age import open_age, open_age_stream
 from binary_split.archive.cbc import CbcReader, iter_plaintext
 from binary_split.archive.detect import ArchiveFormat, is_age, read_format
-from binary_split.cli.access import fragment_files_option, identity_option, read_identities
-from binary_split.cli.options import FILE, format_size, read_fragment
+from binary_split.cli.access import identity_option, read_identities
+from binary_split.cli.fragments import FragmentOrigin, fragment_files_option
+from binary_split.cli.options import FILE, format_size
 from binary_split.cli.output import say, warn
 from binary_split.cli.progress import Mode, progress_option, show_progress
 from binary_split.errors import ArchiveUnreadableError, ConfigError
 from binary_split.files import write_atomically
-from binary_split.model import Progress
+from binary_split.model import Fragment, Progress
 from binary_split.transports.file import FileSource
 
 _HEAD_BYTES = 64
 
-_Secrets = tuple[tuple[Path, ...], tuple[Path, ...]]
+_Secrets = tuple[tuple[FragmentOrigin, ...], tuple[Path, ...]]
 _Plaintext = tuple[Iterator[memoryview], int | None, ArchiveFormat]
 
 
@@ -38,7 +39,7 @@ _Plaintext = tuple[Iterator[memoryview], int | None, ArchiveFormat]
 @progress_option
 def decrypt(
     archive: Path,
-    fragment_files: tuple[Path, ...],
+    fragment_files: tuple[FragmentOrigin, ...],
     identity_files: tuple[Path, ...],
     output: Path,
     progress: Mode,
@@ -47,7 +48,8 @@ def decrypt(
 
     ARCHIVE may be - for stdin. Who sealed it is not checked: `verify` and `unlock` do that.
     """
-    if [str(path) for path in (archive, *fragment_files, *identity_files)].count("-") > 1:
+    fragment_paths = (origin.path for origin in fragment_files)
+    if [str(path) for path in (archive, *fragment_paths, *identity_files)].count("-") > 1:
         raise ConfigError("stdin cannot be two things")
     is_stdout = str(output) == "-"
     if is_stdout and progress == "json":
@@ -79,7 +81,7 @@ def _open_plaintext(archive: Path, secrets: _Secrets) -> Iterator[_Plaintext]:
             with closing(open_age(source, read_identities(identity_files, fragment_files))) as payload:
                 yield payload.pieces(), payload.size, ArchiveFormat.AGE
         else:
-            reader = CbcReader(source, read_fragment(_only_fragment(secrets)))
+            reader = CbcReader(source, _only_fragment(secrets))
             yield reader.chunks(), reader.size, ArchiveFormat.CBC
 
 
@@ -89,7 +91,7 @@ def _open_stdin(secrets: _Secrets) -> _Plaintext:
     if is_age(stdin.head):
         stream = open_age_stream(stdin, read_identities(identity_files, fragment_files))
         return stream.pieces(), None, ArchiveFormat.AGE
-    chunks = iter_plaintext(stdin, read_fragment(_only_fragment(secrets)))
+    chunks = iter_plaintext(stdin, _only_fragment(secrets))
     return _errors_mapped(chunks), None, ArchiveFormat.CBC
 
 
@@ -116,11 +118,11 @@ class _Pipe:
         return part
 
 
-def _only_fragment(secrets: _Secrets) -> Path:
+def _only_fragment(secrets: _Secrets) -> Fragment:
     fragment_files, identity_files = secrets
     if len(fragment_files) != 1 or identity_files:
-        raise ConfigError("a cbc archive is opened by one --fragment-file")
-    return fragment_files[0]
+        raise ConfigError("a cbc archive is opened by one fragment")
+    return fragment_files[0].fetch()
 
 
 def _errors_mapped(chunks: Iterator[memoryview]) -> Iterator[memoryview]:

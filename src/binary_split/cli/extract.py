@@ -8,12 +8,12 @@ from pathlib import Path
 import click
 
 from binary_split.cli.access import (
-    fragment_files_option,
     identity_option,
     load_trust,
     open_trusted,
     trust_options,
 )
+from binary_split.cli.fragments import FragmentOrigin, fragment_files_option
 from binary_split.cli.options import format_size
 from binary_split.cli.output import say
 from binary_split.cli.progress import Mode, progress_option, show_progress
@@ -44,7 +44,7 @@ from binary_split.unlock.plan import build_tar, plan_images
 def extract(
     archive: Path,
     target: str,
-    fragment_files: tuple[Path, ...],
+    fragment_files: tuple[FragmentOrigin, ...],
     identity_files: tuple[Path, ...],
     trusted_keys: tuple[Path, ...],
     trusted_folder: Path | None,

@@ -1,69 +1,121 @@
-"""Where ``unlock`` gets its fragment from: a file, or the key service."""
+"""Fragments that were brought by hand: in a file as they are, or in one that is sealed to this device."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
+from typing import Any
 
-from binary_split.cli.openers import read_token
-from binary_split.cli.options import read_fragment
-from binary_split.config import Settings
+import click
+
+from binary_split.cli.device_keys import device_key_option, locate_device_key, read_device_key
+from binary_split.cli.options import FILE, read_fragment
+from binary_split.config import LIMITS, load_settings
 from binary_split.errors import ConfigError
+from binary_split.files import read_secret
 from binary_split.model import Fragment
 
+_LINE_END_BYTES = 2
+_SEALED_HELP = "File that holds a fragment sealed to this device's key; - for stdin."
 
+
+@dataclass(frozen=True, slots=True)
 class FragmentFile:
-    """A fragment that was brought by hand."""
+    """A fragment in a file."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    path: Path
 
     def authenticate(self) -> None:
         """Whoever has the file is entitled."""
 
     def fetch(self) -> Fragment:
-        """Read the file."""
-        return read_fragment(self._path)
+        """Read the file.
+
+        Raises:
+            SecretFileError: it cannot be read.
+        """
+        return read_fragment(self.path)
 
 
-class KeyService:
-    """The key service that the options, or else the settings, name."""
+@dataclass(frozen=True, slots=True)
+class SealedFragmentFile:
+    """A fragment in a file, sealed to this device's key.
 
-    def __init__(
-        self,
-        settings: Settings,
-        url: str | None,
-        token_file: Path | None,
-        key_id: str | None,
-        ca_file: Path | None,
-        insecure_http: bool,
-    ) -> None:
-        self._settings = settings
-        self._url = url or settings.key_service
-        self._token_file = token_file or settings.token_file
-        self._key_id = key_id
-        self._ca_file = ca_file or settings.ca_file
-        self._insecure_http = insecure_http
-        self._token = ""
-        if not self._url:
-            raise ConfigError("no key service is given", hint="Name one with --key-service URL.")
+    Attributes:
+        device_key: file of that key; None takes the settings'.
+    """
+
+    path: Path
+    device_key: Path | None = None
 
     def authenticate(self) -> None:
-        """Read the token."""
-        if self._token_file is not None:
-            self._token = read_token(self._token_file)
-        elif self._settings.token:
-            self._token = self._settings.token
-        else:
-            raise ConfigError("no token is given", hint="Name its file with --token-file (- for stdin).")
+        """Whoever has the device's key is entitled."""
 
     def fetch(self) -> Fragment:
-        """Ask the key service."""
-        from binary_split.keyclient import fetch_fragment
+        """Read and open the file; a line end that an editor or a QR reader added is dropped.
 
-        return fetch_fragment(
-            str(self._url),
-            self._token,
-            key_id=self._key_id,
-            ca_file=self._ca_file,
-            insecure_http=self._insecure_http,
-        )
+        Raises:
+            SecretFileError: it or the device's key cannot be read.
+            SealedFragmentError: it is no sealed fragment, or not this device's.
+            ConfigError: no device key is given.
+        """
+        from binary_split.sealedfragment import SealedFragment, open_fragment
+
+        settings = load_settings()
+        max_bytes = LIMITS.sealed_fragment_bytes + _LINE_END_BYTES
+        content = read_secret(self.path, what="sealed fragment", max_bytes=max_bytes)
+        sealed = SealedFragment.parse(content.removesuffix(b"\n").removesuffix(b"\r"))
+        key = read_device_key(locate_device_key(self.device_key, settings), settings)
+        return open_fragment(sealed, key, device=settings.device_id)
+
+
+FragmentOrigin = FragmentFile | SealedFragmentFile
+
+sealed_fragment_option = click.option(
+    "--sealed-fragment", "sealed_file", type=FILE, metavar="F", help=_SEALED_HELP
+)
+
+
+def choose_fragment(
+    fragment_file: Path | None, sealed_file: Path | None, device_key: Path | None
+) -> FragmentOrigin | None:
+    """Return where the one fragment is, None where no file is named.
+
+    Raises:
+        ConfigError: two are named.
+    """
+    if fragment_file is not None and sealed_file is not None:
+        raise ConfigError("--fragment-file and --sealed-fragment are two ways to name one fragment")
+    if sealed_file is not None:
+        return SealedFragmentFile(sealed_file, device_key)
+    return None if fragment_file is None else FragmentFile(fragment_file)
+
+
+def fragment_files_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that name any number of fragments; they come as ``fragment_files``."""
+
+    @wraps(command)
+    def gathered(
+        *args: Any,
+        fragment_files: tuple[Path, ...],
+        sealed_files: tuple[Path, ...],
+        device_key: Path | None,
+        **options: Any,
+    ) -> Any:
+        sealed = (SealedFragmentFile(path, device_key) for path in sealed_files)
+        return command(*args, fragment_files=(*map(FragmentFile, fragment_files), *sealed), **options)
+
+    plain_option = click.option(
+        "--fragment-file",
+        "fragment_files",
+        type=FILE,
+        multiple=True,
+        metavar="F",
+        help="File that holds a fragment, byte-exact; - for stdin.",
+    )
+    sealed_option = click.option(
+        "--sealed-fragment", "sealed_files", type=FILE, multiple=True, metavar="F", help=_SEALED_HELP
+    )
+    return plain_option(sealed_option(device_key_option(gathered)))

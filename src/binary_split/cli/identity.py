@@ -17,7 +17,7 @@ from binary_split.archive.age.plugin_identity import (
 from binary_split.cli.output import emit, say
 from binary_split.errors import ConfigError
 from binary_split.files import write_atomically
-from binary_split.keyclient.address import parse_address
+from binary_split.keyclient.address import fragment_path, parse_address
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -47,7 +47,7 @@ def identity(
             raise ConfigError("--fragment-file stands alone: the key service is not asked then")
         location: FragmentLocation = FragmentFile(_absolute(fragment_file), key_id)
     elif key_service and token_file:
-        parse_address(key_service)
+        parse_address(key_service, fragment_path())
         ca = _absolute(ca_file) if ca_file else None
         location = ServedFragment(key_service, _absolute(token_file), key_id, ca)
     else:

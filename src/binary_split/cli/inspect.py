@@ -11,13 +11,13 @@ from binary_split.archive.age import parse_fragment_stanzas, read_header
 from binary_split.archive.cbc import CbcReader
 from binary_split.archive.detect import ArchiveFormat, read_format
 from binary_split.cli.access import (
-    fragment_files_option,
     identity_option,
     load_trust,
     read_identities,
     trust_options,
 )
-from binary_split.cli.options import format_size, json_option, read_fragment
+from binary_split.cli.fragments import FragmentOrigin, fragment_files_option
+from binary_split.cli.options import format_size, json_option
 from binary_split.cli.output import emit, emit_json
 from binary_split.config import load_settings
 from binary_split.errors import ArchiveDamagedError, ArchiveFormatError, ConfigError
@@ -36,7 +36,7 @@ from binary_split.unlock.opening import Trust, open_release
 @json_option
 def inspect(
     archive: Path,
-    fragment_files: tuple[Path, ...],
+    fragment_files: tuple[FragmentOrigin, ...],
     identity_files: tuple[Path, ...],
     trusted_keys: tuple[Path, ...],
     trusted_folder: Path | None,
@@ -71,8 +71,8 @@ def inspect(
                     facts |= _describe_release(contents, is_verified=not reading.allow_unsigned)
         elif fragment_files:
             if len(fragment_files) > 1:
-                raise ConfigError("a cbc archive is opened by one --fragment-file")
-            facts |= _open_cbc(source, read_fragment(fragment_files[0]))
+                raise ConfigError("a cbc archive is opened by one fragment")
+            facts |= _open_cbc(source, fragment_files[0].fetch())
     if as_json:
         emit_json(facts)
     else:

@@ -25,6 +25,8 @@ _COMMANDS = {
     "extract": ("binary_split.cli.extract", "extract", "Take the images out, without an engine."),
     "rekey": ("binary_split.cli.rekey", "rekey", "Change who opens an archive, in a new archive."),
     "identity": ("binary_split.cli.identity", "identity", "Print an identity for stock `age`."),
+    "device": ("binary_split.cli.device", "device", "Make and show this device's key."),
+    "enroll": ("binary_split.cli.enroll", "enroll", "Enrol this device with a one-time code."),
     "key": ("binary_split.cli.keys", "key", "Make, import and list the key service's fragments."),
     "token": ("binary_split.cli.tokens", "token", "Issue, revoke and list the key service's tokens."),
     "keyservice": ("binary_split.cli.keyservice", "keyservice", "Set up and run the key service."),

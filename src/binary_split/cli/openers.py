@@ -12,41 +12,39 @@ from binary_split.archive.age.plugin_identity import (
     is_plugin_identity,
     parse_plugin_identity,
 )
+from binary_split.cli.keysource import KeyService
 from binary_split.cli.options import read_fragment
-from binary_split.config import LIMITS
+from binary_split.config import LIMITS, Settings, load_settings
 from binary_split.errors import SecretFileError
 from binary_split.files import read_secret
 from binary_split.model import Fragment
 
 
 def fetch_located(location: FragmentLocation) -> Fragment:
-    """Read the fragment from its file, or fetch it from its key service.
+    """Read the fragment from its file, or fetch it from its key service, sealed where the device has a key.
 
     Raises:
-        SecretFileError: the fragment's or the token's file cannot be read.
+        SecretFileError: the file of the fragment, the token or the device's key cannot be read.
         KeyServiceError: the key service gave no fragment.
-        ConfigError: the CA file cannot be used.
+        ConfigError: the CA file or the configuration cannot be used, or no key-id says which sealed fragment.
     """
     if isinstance(location, FragmentFile):
         return read_fragment(Path(location.fragment_file))
-    from binary_split.keyclient import fetch_fragment
-
-    return fetch_fragment(
+    # No setting but the device's key: the identity itself says everything else.
+    settings = load_settings()
+    service = KeyService(
+        Settings(
+            device_key_file=settings.device_key_file,
+            device_id=settings.device_id,
+            credentials_folder=settings.credentials_folder,
+        ),
         location.key_service,
-        read_token(Path(location.token_file)),
+        token_file=Path(location.token_file),
         key_id=location.key_id,
         ca_file=Path(location.ca_file) if location.ca_file is not None else None,
     )
-
-
-def read_token(path: Path) -> str:
-    """Read a token's file; white space around the token is dropped.
-
-    Raises:
-        SecretFileError: it cannot be read.
-    """
-    content = read_secret(path, what="token", max_bytes=LIMITS.token_bytes)
-    return content.decode(errors="replace").strip()
+    service.authenticate()
+    return service.fetch()
 
 
 def read_identities(path: Path) -> tuple[Identity, ...]:

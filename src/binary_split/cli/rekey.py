@@ -12,8 +12,10 @@ import click
 from binary_split.archive.age import FragmentIdentity, Identity, read_header
 from binary_split.archive.age.rekey import add_recipients, replace_recipients
 from binary_split.archive.detect import ArchiveFormat, detect_format
+from binary_split.cli.device_keys import device_key_option
+from binary_split.cli.fragments import FragmentOrigin, choose_fragment, sealed_fragment_option
 from binary_split.cli.openers import read_identities
-from binary_split.cli.options import FILE, format_size, fragment_file_option, json_option, read_fragment
+from binary_split.cli.options import FILE, format_size, fragment_file_option, json_option
 from binary_split.cli.output import emit_json, say, warn
 from binary_split.cli.progress import Mode, progress_option, show_progress
 from binary_split.cli.rekey_plan import RekeyPlan, parse_who, plan_rekey
@@ -27,6 +29,8 @@ from binary_split.transports.file import FileSource
 @click.argument("archive", type=click.Path(path_type=Path))
 @click.option("--identity", "identity_file", type=FILE, metavar="FILE", help="Identity file that opens it.")
 @fragment_file_option
+@sealed_fragment_option
+@device_key_option
 @click.option("--add", "added", multiple=True, metavar="WHO", help="Let WHO open it besides.")
 @click.option("--remove", "removed", multiple=True, metavar="WHO", help="Shut WHO out: seal it anew.")
 @click.option("--keep", "kept", multiple=True, metavar="WHO", help="With --remove: who stays.")
@@ -39,6 +43,8 @@ def rekey(
     archive: Path,
     identity_file: Path | None,
     fragment_file: Path | None,
+    sealed_file: Path | None,
+    device_key: Path | None,
     added: tuple[str, ...],
     removed: tuple[str, ...],
     kept: tuple[str, ...],
@@ -53,12 +59,13 @@ def rekey(
     whoever could open it may know the old file key; everybody who stays is then named by --keep. Whoever
     has the old archive can still open that one.
     """
-    identities = _read_openers(identity_file, fragment_file)
+    origin = choose_fragment(fragment_file, sealed_file, device_key)
+    identities = _read_openers(identity_file, origin)
     add = [parse_who("--add", text) for text in added]
     remove = [parse_who("--remove", text) for text in removed]
     keep = [parse_who("--keep", text) for text in kept]
     named = [Path(path) for _, _, path in (text.partition("=") for text in (*added, *removed, *kept)) if path]
-    secrets = [*filter(None, (identity_file, fragment_file)), *named]
+    secrets = [*filter(None, (identity_file, fragment_file, sealed_file, device_key)), *named]
     with FileSource(archive) as source:
         _check_output(output, source, secrets)
         _check_format(source)
@@ -75,12 +82,14 @@ def rekey(
         say(_summarise(plan, output))
 
 
-def _read_openers(identity_file: Path | None, fragment_file: Path | None) -> Sequence[Identity]:
-    if identity_file is not None and fragment_file is None:
+def _read_openers(identity_file: Path | None, origin: FragmentOrigin | None) -> Sequence[Identity]:
+    if identity_file is not None and origin is None:
         return read_identities(identity_file)
-    if fragment_file is not None and identity_file is None:
-        return (FragmentIdentity(read_fragment(fragment_file)),)
-    raise ConfigError("give either --identity or --fragment-file: what opens the archive now")
+    if origin is not None and identity_file is None:
+        return (FragmentIdentity(origin.fetch()),)
+    raise ConfigError(
+        "give one of --identity, --fragment-file and --sealed-fragment: what opens the archive now"
+    )
 
 
 def _check_output(output: Path, source: FileSource, secrets: Iterable[Path]) -> None:

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import click
 
+from binary_split.archive.age import parse_fragment_stanzas, read_header
 from binary_split.archive.detect import ArchiveFormat, read_format
 from binary_split.cli.access import load_trust, trust_options
-from binary_split.cli.fragments import FragmentFile, KeyService
+from binary_split.cli.device_keys import device_key_option
+from binary_split.cli.fragments import choose_fragment, sealed_fragment_option
+from binary_split.cli.keysource import KeyService
 from binary_split.cli.options import (
     FILE,
     choose_images,
@@ -48,10 +51,16 @@ from binary_split.unlock.pipeline import unlock as run_unlock
 @click.option(
     "--token-file", type=FILE, metavar="T", help="File that holds the token [env: BINARY_SPLIT_TOKEN_FILE]."
 )
-@click.option("--key-id", metavar="ID", help="Which fragment to ask for; default: the token's own.")
+@click.option(
+    "--key-id",
+    metavar="ID",
+    help="Which fragment to ask for; default: the token's own, or one of the archive's.",
+)
 @click.option("--ca-file", type=FILE, metavar="F", help="The key service's own CA, in PEM.")
 @click.option("--insecure-http", is_flag=True, help="Allow plain http to the key service beyond loopback.")
+@device_key_option
 @fragment_file_option
+@sealed_fragment_option
 @engine_option
 @progress_option
 @json_option
@@ -69,7 +78,9 @@ def unlock(
     key_id: str | None,
     ca_file: Path | None,
     insecure_http: bool,
+    device_key: Path | None,
     fragment_file: Path | None,
+    sealed_file: Path | None,
     engine: str | None,
     progress: Mode,
     as_json: bool,
@@ -83,13 +94,16 @@ def unlock(
     settings = load_settings()
     trust = load_trust(settings, trusted_keys, trusted_folder, allow_unsigned)
     order = _order(archive, version, images, image_ids, settings, trust, allow_unauthenticated)
-    source: FragmentSource
-    if fragment_file is not None:
-        source = FragmentFile(fragment_file)
-    else:
-        source = KeyService(
-            settings, key_service, token_file, key_id, ca_file, insecure_http or settings.insecure_http
-        )
+    source: FragmentSource = choose_fragment(fragment_file, sealed_file, device_key) or KeyService(
+        settings,
+        key_service,
+        token_file=token_file,
+        device_key=device_key,
+        key_id=key_id,
+        find_key_ids=lambda: _read_key_ids(archive),
+        ca_file=ca_file,
+        insecure_http=insecure_http,
+    )
     with show_progress(progress) as report:
         result = run_unlock(order, open_engine(engine or settings.engine), source, report=report)
     if as_json:
@@ -128,6 +142,15 @@ def _is_age(archive: Path) -> bool:
     """Whether the archive is an `age` one."""
     with FileSource(archive) as source:
         return read_format(source) is ArchiveFormat.AGE
+
+
+def _read_key_ids(archive: Path) -> tuple[str, ...]:
+    """Return the fragments that an `age` archive says would open it; a `cbc` one says nothing."""
+    with FileSource(archive) as source:
+        if read_format(source) is not ArchiveFormat.AGE:
+            return ()
+        source.seek(0)
+        return tuple(stanza.key_id for stanza in parse_fragment_stanzas(read_header(source).stanzas))
 
 
 def _choose_pins(

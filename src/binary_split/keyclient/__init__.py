@@ -1,6 +1,6 @@
-"""Fetch a fragment from the key service: one GET, retried, under one deadline.
+"""Ask the key service: for a fragment, plain or sealed to this device's key, and to enrol this device.
 
-Importing this costs next to nothing: the HTTP and TLS libraries are imported by the first fetch.
+Importing this costs next to nothing: the HTTP and TLS libraries are imported by the first request.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from binary_split.config import LIMITS, Limits
-from binary_split.errors import KeyServiceError
-from binary_split.keyclient.address import parse_address
-from binary_split.keyclient.answer import Answer, read_fragment
+from binary_split.keyclient.address import fragment_path
+from binary_split.keyclient.answer import read_fragment
+from binary_split.keyclient.asking import Service
+from binary_split.keyclient.enrolling import Enrolment, enrol
+from binary_split.keyclient.sealed import fetch_sealed_fragment
 from binary_split.keyclient.token import BearerToken
-from binary_split.keyclient.waiting import Deadline, wait_before_retry
 from binary_split.model import Fragment
 
-__all__ = ["fetch_fragment"]
+__all__ = ["Enrolment", "Service", "enrol", "fetch_fragment", "fetch_sealed_fragment"]
 
 
 def fetch_fragment(
@@ -33,9 +34,7 @@ def fetch_fragment(
 ) -> Fragment:
     """Fetch the fragment that the token's owner is entitled to, byte by byte as the key service sent it.
 
-    What may pass by itself (no connection, a time-out, 429, 5xx, an answer cut short) is tried again, up to
-    ``limits.fetch_attempts`` times and within ``limits.fetch_deadline_s`` seconds for everything together.
-    Nothing else is: a token that was refused is not offered twice.
+    What may pass by itself is tried again, as ``Service.ask`` says.
 
     Args:
         base_url: the resource API's address; ``/binary-split/key-fragment`` is appended to its path.
@@ -54,21 +53,17 @@ def fetch_fragment(
     """
     bearer = BearerToken.parse(token, max_bytes=limits.token_bytes)
     del token  # a report that shows the variables of each frame shows the masked one
-    address = parse_address(base_url, key_id=key_id, insecure_http=insecure_http)
-    deadline = Deadline(limits.fetch_deadline_s, clock)
+    service = Service(
+        base_url=base_url,
+        ca_file=ca_file,
+        insecure_http=insecure_http,
+        limits=limits,
+        sleep=sleep,
+        clock=clock,
+    )
+    address = service.address(fragment_path(key_id))
 
-    from binary_split.keyclient.exchange import ask, trust
+    from binary_split.keyclient.exchange import Request
 
-    context = trust(ca_file) if address.is_https else None
-    attempt = 1
-    while True:
-        answer: Answer | None = None
-        try:
-            answer = ask(address, bearer, context=context, deadline=deadline, limits=limits)
-            return read_fragment(answer, bearer, max_bytes=limits.fragment_bytes)
-        except KeyServiceError as error:
-            wait = wait_before_retry(attempt, answer, limits)
-            if not error.retryable or attempt >= limits.fetch_attempts or wait >= deadline.remaining():
-                raise
-        sleep(wait)
-        attempt += 1
+    request = Request(address, bearer, limits.fragment_bytes)
+    return service.ask(request, lambda answer: read_fragment(answer, bearer, max_bytes=limits.fragment_bytes))

@@ -10,7 +10,6 @@ from urllib.parse import SplitResult, quote, urlsplit
 
 from binary_split.errors import KeyServiceUrlError
 
-_PATH = "/binary-split/key-fragment"
 _PORTS = {"https": 443, "http": 80}
 _PRINTABLE = re.compile(r"[\x21-\x7e]+")
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
@@ -22,7 +21,7 @@ _NUMERIC = re.compile(r"(?:.*\.)?(?:[0-9]+|0[xX][0-9a-fA-F]*)\.?")
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where the fragment is asked for.
+    """Where something is asked for.
 
     Attributes:
         url: the whole URL; it holds no secret.
@@ -40,8 +39,22 @@ class Address:
         return self.scheme == "https"
 
 
-def parse_address(base_url: str, *, key_id: str | None = None, insecure_http: bool = False) -> Address:
-    """Check the resource API's URL and append the fragment's path to it.
+def fragment_path(key_id: str | None = None) -> str:
+    """Return the path of the fragment in the plain: of one key, or of the token's own."""
+    query = "" if key_id is None else f"?key_id={quote(key_id, safe='')}"
+    return f"/binary-split/key-fragment{query}"
+
+
+def release_path(key_id: str) -> str:
+    """Return the path where a sealed fragment is asked for."""
+    return f"/v1/keys/{quote(key_id, safe='')}/release"
+
+
+ENROL_PATH = "/v1/enroll"
+
+
+def parse_address(base_url: str, path: str, *, insecure_http: bool = False) -> Address:
+    """Check the resource API's URL and append a path to it.
 
     No message repeats the URL: it may hold a password, wherever a mistyped one put it.
 
@@ -61,9 +74,7 @@ def parse_address(base_url: str, *, key_id: str | None = None, insecure_http: bo
             "http:// would send the token in the open",
             hint="Use https://; --insecure-http allows it on a network that you trust.",
         )
-    url = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}{_PATH}"
-    if key_id is not None:
-        url += f"?key_id={quote(key_id, safe='')}"
+    url = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}{path}"
     return Address(url=url, scheme=parts.scheme, host=host, port=port)
 
 

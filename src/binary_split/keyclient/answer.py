@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from binary_split.errors import (
+    DeviceKeyNeededError,
     FragmentEmptyError,
     FragmentForbiddenError,
     FragmentNotBinaryError,
@@ -22,8 +23,9 @@ from binary_split.errors import (
     TokenRejectedError,
 )
 from binary_split.keyclient.token import BearerToken
-from binary_split.model import Fragment
+from binary_split.model import DEVICE_KEY_NEEDED, Fragment
 
+JSON = "application/json"
 _QUOTE_CHARS = 200
 _REDIRECTS = {301, 302, 303, 307, 308}
 _REFUSALS: dict[int, tuple[type[KeyServiceError], str]] = {
@@ -45,12 +47,14 @@ class Answer:
 
     Attributes:
         headers: by lower-case name; never shown, a hostile service may echo the token there.
-        body: raw and undecoded, at most one byte more than a fragment may have; never shown.
+        body: raw and undecoded, at most one byte more than what was asked for may have; never shown.
+        is_json_wanted: JSON was asked for, and not bytes.
     """
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(default=b"", repr=False)
+    is_json_wanted: bool = False
 
     def header(self, name: str) -> str:
         """Return a header's value, empty where there is none."""
@@ -68,7 +72,9 @@ class Answer:
         return "" if coding == "identity" else coding
 
     def is_body_wanted(self) -> bool:
-        """Whether the body can be a fragment, or an explanation: others are not even read."""
+        """Whether the body can be what was asked for, or an explanation: others are not even read."""
+        if self.status == 200 and self.is_json_wanted:
+            return not self.coding and self.media_type == JSON
         if self.status == 200:
             return not self.coding and not _DOCUMENT.fullmatch(self.media_type)
         return self.status >= 400 and not self.coding and bool(_JSON.fullmatch(self.media_type))
@@ -80,31 +86,53 @@ def read_fragment(answer: Answer, token: BearerToken, *, max_bytes: int) -> Frag
     Raises:
         KeyServiceError: one of its subclasses; the answer holds none.
     """
-    if answer.status != 200:
-        raise _refusal(answer, token)
-    if answer.coding:
-        raise KeyServiceAnswerError("the answer is compressed, which nobody asked for")
+    _verify_taken(answer, token)
     if _DOCUMENT.fullmatch(answer.media_type):
         raise FragmentNotBinaryError("the answer is a document (HTML, XML or JSON) instead of a fragment")
     if _HTML_START.match(answer.body):
         raise FragmentNotBinaryError("the answer is a web page instead of a fragment")
     if answer.media_type != "application/octet-stream" and _parse_json_object(answer.body):
         raise FragmentNotBinaryError("the answer is a JSON document instead of a fragment")
+    _verify_size(answer, max_bytes)
+    return Fragment(answer.body)
+
+
+def read_document(answer: Answer, token: BearerToken | None, *, max_bytes: int) -> bytes:
+    """Return the JSON document that an answer holds, unparsed.
+
+    Raises:
+        KeyServiceError: one of its subclasses; the answer holds none.
+    """
+    _verify_taken(answer, token)
+    if answer.media_type != JSON:
+        raise FragmentNotBinaryError("the answer is a web page, or anything else but the JSON asked for")
+    _verify_size(answer, max_bytes)
+    return answer.body
+
+
+def _verify_taken(answer: Answer, token: BearerToken | None) -> None:
+    if answer.status != 200:
+        raise _refusal(answer, token)
+    if answer.coding:
+        raise KeyServiceAnswerError("the answer is compressed, which nobody asked for")
+
+
+def _verify_size(answer: Answer, max_bytes: int) -> None:
     if len(answer.body) > max_bytes:
         raise FragmentTooLongError(f"the answer is longer than {max_bytes} bytes")
     if not answer.body:
         raise FragmentEmptyError("the key service answered with an empty body")
-    return Fragment(answer.body)
 
 
-def _refusal(answer: Answer, token: BearerToken) -> KeyServiceError:
+def _refusal(answer: Answer, token: BearerToken | None) -> KeyServiceError:
     status = answer.status
     if status in _REDIRECTS:
         origin = _quote(_origin(answer.header("Location")), token)
         to = f" to {origin}" if origin else ""
         return KeyServiceRedirectError(f"the key service redirects{to} ({status})")
-    detail = _quote(_problem(answer), token)
-    said = f": {detail}" if detail else ""
+    said = explain_refusal(answer, token)
+    if status == 403 and _parse_json_object(answer.body).get("type") == DEVICE_KEY_NEEDED:
+        return DeviceKeyNeededError(f"the key service releases this fragment sealed only (403){said}")
     if status in _REFUSALS:
         kind, message = _REFUSALS[status]
         return kind(message + said)
@@ -122,11 +150,17 @@ def _origin(location: str) -> str:
         return ""
 
 
-def _problem(answer: Answer) -> str:
-    """Return what a problem document (RFC 9457) says, empty where there is none."""
+def explain_refusal(answer: Answer, secret: BearerToken | None) -> str:
+    """Return what a problem document (RFC 9457) says, behind a colon; empty where it says nothing.
+
+    Args:
+        answer: the service's.
+        secret: what must not be repeated, though the service may echo it.
+    """
     problem = _parse_json_object(answer.body)
     texts = (problem.get(member) for member in ("detail", "title"))
-    return next((text for text in texts if isinstance(text, str) and text), "")
+    detail = _quote(next((text for text in texts if isinstance(text, str) and text), ""), secret)
+    return f": {detail}" if detail else ""
 
 
 def _parse_json_object(body: bytes) -> dict[str, object]:
@@ -138,8 +172,8 @@ def _parse_json_object(body: bytes) -> dict[str, object]:
     return document if isinstance(document, dict) else {}
 
 
-def _quote(text: str, token: BearerToken) -> str:
+def _quote(text: str, token: BearerToken | None) -> str:
     """Return foreign words fit for a message: one line, bounded, and none that repeat the token."""
     printable = "".join(char if char.isprintable() else " " for char in text[: 4 * _QUOTE_CHARS])
     quoted = " ".join(printable.split())[:_QUOTE_CHARS]
-    return "" if token.is_echoed_in(quoted) else quoted
+    return "" if token is not None and token.is_echoed_in(quoted) else quoted

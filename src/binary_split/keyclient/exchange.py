@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from dataclasses import dataclass, field, replace
 from http.client import HTTPException
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import urllib3.exceptions
 from binary_split.config import Limits
 from binary_split.errors import ConfigError, KeyServiceError
 from binary_split.keyclient.address import Address
-from binary_split.keyclient.answer import Answer
+from binary_split.keyclient.answer import JSON, Answer
 from binary_split.keyclient.connection import open_session
 from binary_split.keyclient.failure import explain_failure
 from binary_split.keyclient.token import BearerToken
@@ -48,34 +49,65 @@ def trust(ca_file: Path | None) -> ssl.SSLContext:
     return context
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked of the key service: a GET for bytes, or a POST of JSON for JSON.
+
+    Attributes:
+        token: sent as ``Authorization: Bearer``; None sends none.
+        body: the JSON to post; None makes it a GET. Never shown, it may hold a code.
+        max_bytes: how long the answer's body may be.
+    """
+
+    address: Address
+    token: BearerToken | None
+    max_bytes: int
+    body: bytes | None = field(default=None, repr=False)
+
+    @property
+    def method(self) -> str:
+        """``GET`` or ``POST``."""
+        return "GET" if self.body is None else "POST"
+
+    def headers(self) -> dict[str, str]:
+        """Return the request's header."""
+        headers = {
+            "Accept": "application/octet-stream, */*;q=0.5" if self.body is None else JSON,
+            "Accept-Encoding": "identity",
+            "Connection": "close",
+            "User-Agent": "binary-split",
+        }
+        if self.token is not None:
+            headers["Authorization"] = self.token.authorization()
+        if self.body is not None:
+            headers["Content-Type"] = JSON
+        return headers
+
+
 def ask(
-    address: Address,
-    token: BearerToken,
+    request: Request,
     *,
     context: ssl.SSLContext | None,
     deadline: Deadline,
     limits: Limits,
 ) -> Answer:
-    """Send one request and read its answer, of the body at most one byte more than a fragment may have.
+    """Send one request and read its answer, of the body at most one byte more than it may have.
 
     Every wait ends with the deadline; ``context`` is None for plain HTTP.
 
     Raises:
         KeyServiceError: one of its subclasses; no whole answer came.
     """
+    address = request.address
     with open_session(address, context, deadline, limits) as session:
         # Errors are raised outside the except clauses: what they would chain may hold request or body.
         failure: KeyServiceError
         try:
-            response = session.get(
+            response = session.request(
+                request.method,
                 address.url,
-                headers={
-                    "Accept": "application/octet-stream, */*;q=0.5",
-                    "Accept-Encoding": "identity",
-                    "Authorization": token.authorization(),
-                    "Connection": "close",
-                    "User-Agent": "binary-split",
-                },
+                data=request.body,
+                headers=request.headers(),
                 allow_redirects=False,
                 stream=True,
                 timeout=(limits.connect_timeout_s, limits.read_timeout_s),
@@ -84,20 +116,20 @@ def ask(
             failure = explain_failure(error, host=address.host, answered=False, deadline=deadline)
         else:
             with response:
-                return _read_answer(response, address, deadline, limits)
+                return _read_answer(response, request, deadline)
     raise failure
 
 
-def _read_answer(response: requests.Response, address: Address, deadline: Deadline, limits: Limits) -> Answer:
+def _read_answer(response: requests.Response, request: Request, deadline: Deadline) -> Answer:
     headers = {name.lower(): value for name, value in response.headers.items()}
-    head = Answer(response.status_code, headers)
+    head = Answer(response.status_code, headers, is_json_wanted=request.body is not None)
     if not head.is_body_wanted():
         return head
     failure: KeyServiceError
     try:
-        return Answer(head.status, headers, _read_body(response, limits.fragment_bytes + 1))
+        return replace(head, body=_read_body(response, request.max_bytes + 1))
     except _LIBRARY_ERRORS as error:
-        failure = explain_failure(error, host=address.host, answered=True, deadline=deadline)
+        failure = explain_failure(error, host=request.address.host, answered=True, deadline=deadline)
     if head.status != 200:
         return head  # the status says enough without its explanation
     raise failure

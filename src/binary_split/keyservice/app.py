@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, FastAPI, Query, Request, Security
+from fastapi import APIRouter, FastAPI, Query, Request, Security
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from binary_split.errors import BinarySplitError, KeyStoreError
+from binary_split.keyservice import device_routes
+from binary_split.keyservice.answers import StoreOf, client_of, document, problem
 from binary_split.keyservice.bearer import BearerToken
 from binary_split.keyservice.docs_page import add_docs_page
 from binary_split.keyservice.outermost import Outermost
 from binary_split.keyservice.problems import (
-    MEDIA_TYPE,
     NO_STORE,
-    SCHEMA,
     UNAVAILABLE,
     ProblemError,
     answer_error,
@@ -30,35 +30,20 @@ from binary_split.version import __version__
 _OCTETS = "application/octet-stream"
 
 
-async def _store(request: Request) -> Store:
-    store: Store = request.app.state.store
-    return store
-
-
-_StoreOf = Annotated[Store, Depends(_store)]
 _router = APIRouter(redirect_slashes=False)
 
-
-def _problem(description: str, *headers: str) -> dict[str, Any]:
-    answer: dict[str, Any] = {"description": description, "content": {MEDIA_TYPE: {"schema": SCHEMA}}}
-    if headers:
-        answer["headers"] = {name: {"schema": {"type": "string"}} for name in headers}
-    return answer
-
-
 _FRAGMENT_ANSWERS: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "The fragment, byte-exact. Never stored by a cache.",
-        "content": {_OCTETS: {"schema": {"type": "string", "format": "binary"}}},
-        "headers": {"Cache-Control": {"schema": {"type": "string", "const": "no-store"}}},
-    },
-    400: _problem("The Authorization header is malformed or there twice.", "WWW-Authenticate"),
-    401: _problem("No token, or one that is unknown or has expired.", "WWW-Authenticate"),
-    403: _problem("The token was revoked.", "WWW-Authenticate"),
-    404: _problem("The token does not open this key-id; whether there is one makes no difference."),
-    500: _problem("The service failed; its log says where."),
-    503: _problem("The store is locked or its disk is full: try again.", "Retry-After"),
-    "default": _problem("Any other problem."),  # and so no 422, which is never answered
+    200: document("The fragment, byte-exact.", _OCTETS, {"type": "string", "format": "binary"}),
+    400: problem("The Authorization header is malformed or there twice.", "WWW-Authenticate"),
+    401: problem("No token, or one that is unknown or has expired.", "WWW-Authenticate"),
+    403: problem(
+        "The token was revoked; or this fragment is released sealed only, as the problem's type says.",
+        "WWW-Authenticate",
+    ),
+    404: problem("The token does not open this key-id; whether there is one makes no difference."),
+    500: problem("The service failed; its log says where."),
+    503: problem("The store is locked or its disk is full: try again.", "Retry-After"),
+    "default": problem("Any other problem."),  # and so no 422, which is never answered
 }
 
 
@@ -72,14 +57,13 @@ _FRAGMENT_ANSWERS: dict[int | str, dict[str, Any]] = {
 )
 async def _key_fragment(
     request: Request,
-    store: _StoreOf,
+    store: StoreOf,
     token: Annotated[str, Security(BearerToken())],
     key_id: Annotated[
         str | None, Query(description="The fragment that is meant; without it the token's own.")
     ] = None,
 ) -> Response:
-    source = request.client.host if request.client else "-"
-    asked = ReleaseRequest(token=token, key_id=key_id, source=source)
+    asked = ReleaseRequest(token=token, key_id=key_id, source=client_of(request))
     released = await asyncio.wrap_future(store.submit_release(asked))
     return Response(released.fragment.reveal(), media_type=_OCTETS, headers=NO_STORE)
 
@@ -94,9 +78,9 @@ async def _healthz() -> dict[str, str]:
     summary="Can fragments be released?",
     operation_id="isReady",
     tags=["probes"],
-    responses={503: _problem("The database or the key-encryption key cannot be used.", "Retry-After")},
+    responses={503: problem("The database or the key-encryption key cannot be used.", "Retry-After")},
 )
-def _readyz(store: _StoreOf) -> dict[str, str]:
+def _readyz(store: StoreOf) -> dict[str, str]:
     try:
         store.verify_ready()
     except KeyStoreError:
@@ -122,6 +106,7 @@ def create_app(store: Store) -> FastAPI:
     )
     app.state.store = store
     app.include_router(_router)
+    app.include_router(device_routes.router)
     add_docs_page(app)
     app.add_exception_handler(ProblemError, answer_problem)
     app.add_exception_handler(BinarySplitError, answer_error)

@@ -88,6 +88,9 @@ class EnrolmentRepository:
     ) -> tuple[DeviceRecord, IssuedToken]:
         """Turn a code into an enrolled device and its token. Every earlier token of the device is revoked.
 
+        A device whose answer was lost shows the same code again: with the public key that the code enrolled,
+        and while the token is not revoked that came of it, that is the same enrolment and gives a new token.
+
         Args:
             code: what ``issue`` returned.
             public_key: to which fragments will be sealed; the caller has checked that it is one.
@@ -100,8 +103,10 @@ class EnrolmentRepository:
         """
         parse_public_key(public_key)
         with self._ledger.writing() as turn:
-            code_id, device_id = _spend(turn, code)
+            code_id, device_id, is_repeat = _spend(turn, code, public_key)
             revoked = mark_device_tokens_revoked(turn.connection, device_id, turn.now)
+            if is_repeat and not revoked:  # somebody took the right away in between
+                raise EnrolmentRefusedError("the enrolment code does not work")
             turn.connection.execute(
                 update(DEVICES).where(DEVICES.c.device_id == device_id).values(public_key=public_key)
             )
@@ -110,7 +115,8 @@ class EnrolmentRepository:
                     kind="device-enrol",
                     actor=code_id,
                     device_id=device_id,
-                    detail={"code_id": code_id, "tokens_revoked": revoked},
+                    detail={"code_id": code_id, "tokens_revoked": revoked}
+                    | ({"repeat": "yes"} if is_repeat else {}),
                 )
             )
             issued = insert_token(
@@ -166,28 +172,26 @@ def mark_code_revoked(connection: Connection, code_id: str, now: int) -> None:
     )
 
 
-def _spend(turn: Transaction, code: str) -> tuple[str, str]:
+def _spend(turn: Transaction, code: str, public_key: bytes | None) -> tuple[str, str, bool]:
+    """Return the code's id, its device, and whether this very enrolment was made before."""
     codes = ENROLMENT_CODES.c
     row = turn.connection.execute(
-        select(codes.code_id, codes.device_id, DEVICES.c.state)
+        select(codes.code_id, codes.device_id, codes.used_at, DEVICES.c.state, DEVICES.c.public_key)
         .join(DEVICES, DEVICES.c.device_id == codes.device_id)
-        .where(codes.code_hash == hash_token(code))
+        .where(codes.code_hash == hash_token(code), codes.revoked_at.is_(None), codes.expires_at > turn.now)
     ).first()
     if row is None or row.state != "active":
         raise EnrolmentRefusedError("the enrolment code does not work")
+    if row.used_at is not None and public_key is not None and row.public_key == public_key:
+        return row.code_id, row.device_id, True
     spent = turn.connection.execute(
         update(ENROLMENT_CODES)
-        .where(
-            codes.code_id == row.code_id,
-            codes.used_at.is_(None),
-            codes.revoked_at.is_(None),
-            codes.expires_at > turn.now,
-        )
+        .where(codes.code_id == row.code_id, codes.used_at.is_(None))
         .values(used_at=turn.now)
     )
     if spent.rowcount != 1:
         raise EnrolmentRefusedError("the enrolment code does not work")
-    return row.code_id, row.device_id
+    return row.code_id, row.device_id, False
 
 
 def _find(connection: Connection, code_id: str) -> CodeRecord:

@@ -13,6 +13,8 @@ from starlette.responses import JSONResponse, Response
 
 from binary_split.errors import (
     BinarySplitError,
+    DeviceKeyNeededError,
+    EnrolmentRefusedError,
     FragmentForbiddenError,
     FragmentNotFoundError,
     KeyEncryptionKeyError,
@@ -20,6 +22,7 @@ from binary_split.errors import (
     KeyStoreStateError,
     TokenRejectedError,
 )
+from binary_split.model import DEVICE_KEY_NEEDED as DEVICE_KEY_NEEDED_TYPE
 
 MEDIA_TYPE = "application/problem+json"
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache", "X-Content-Type-Options": "nosniff"}
@@ -30,7 +33,7 @@ SCHEMA: dict[str, Any] = {
     "type": "object",
     "required": ["type", "title", "status"],
     "properties": {
-        "type": {"type": "string", "const": "about:blank"},
+        "type": {"type": "string", "enum": ["about:blank", DEVICE_KEY_NEEDED_TYPE]},
         "title": {"type": "string"},
         "status": {"type": "integer"},
         "detail": {"type": "string"},
@@ -40,15 +43,16 @@ SCHEMA: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One answer: its status, what a person reads, and its own headers."""
+    """One answer: its status, what a person reads, its own headers, and its type (RFC 9457)."""
 
     status: HTTPStatus
     detail: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
+    kind: str = "about:blank"
 
     def response(self) -> Response:
         """Return it as an HTTP response that nothing may store."""
-        document = {"type": "about:blank", "title": self.status.phrase, "status": int(self.status)}
+        document = {"type": self.kind, "title": self.status.phrase, "status": int(self.status)}
         if self.detail:
             document["detail"] = self.detail
         return JSONResponse(
@@ -84,6 +88,15 @@ REVOKED_TOKEN = Problem(  # 403, not 401: docs/adr/0010-revoked-token-403.md
     HTTPStatus.FORBIDDEN, "The token was revoked.", _challenge("invalid_token", "The token was revoked")
 )
 NO_SUCH_FRAGMENT = Problem(HTTPStatus.NOT_FOUND, "There is no such fragment for this token.")
+DEVICE_KEY_NEEDED = (
+    Problem(  # for whoever may have it sealed: docs/adr/0051-plain-release-to-an-enrolled-device.md
+        HTTPStatus.FORBIDDEN,
+        "This fragment is released sealed to the key of an enrolled device only.",
+        kind=DEVICE_KEY_NEEDED_TYPE,
+    )
+)
+REFUSED_CODE = Problem(HTTPStatus.FORBIDDEN, "The code is unknown, was used or has expired.")
+MALFORMED_BODY = Problem(HTTPStatus.BAD_REQUEST, "The body is not the JSON that this needs.")
 UNAVAILABLE = Problem(
     HTTPStatus.SERVICE_UNAVAILABLE, "The store cannot be used now.", {"Retry-After": str(RETRY_AFTER_S)}
 )
@@ -93,6 +106,8 @@ _BY_ERROR: Mapping[type[BinarySplitError], Problem] = {
     TokenRejectedError: REJECTED_TOKEN,
     FragmentForbiddenError: REVOKED_TOKEN,
     FragmentNotFoundError: NO_SUCH_FRAGMENT,
+    DeviceKeyNeededError: DEVICE_KEY_NEEDED,
+    EnrolmentRefusedError: REFUSED_CODE,
     KeyStoreStateError: UNAVAILABLE,
     KeyStoreDamagedError: FAILED,
     KeyEncryptionKeyError: FAILED,

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, update
 
+from binary_split.errors import BinarySplitError
 from binary_split.keyservice.decision import Bearer, Grant, Refusal, usable_grants
 from binary_split.keyservice.ledger import Transaction
 from binary_split.keyservice.release_reads import BatchFacts
@@ -19,11 +20,16 @@ _SPEND = (
 
 
 class RefusedError(Exception):
-    """The decision is no; the bearer never learns why."""
+    """The decision is no; the bearer never learns why, but by ``told``.
 
-    def __init__(self, reason: Refusal) -> None:
+    Attributes:
+        told: what the bearer is answered instead of "no such fragment".
+    """
+
+    def __init__(self, reason: Refusal, *, told: BinarySplitError | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.told = told
 
 
 class Spending:

@@ -13,12 +13,13 @@ from sqlalchemy import insert
 
 from binary_split.errors import (
     BinarySplitError,
+    DeviceKeyNeededError,
     FragmentForbiddenError,
     FragmentNotFoundError,
     TokenRejectedError,
 )
 from binary_split.keyservice.chain import AuditEvent
-from binary_split.keyservice.decision import is_tokens_own, meant_key, refuse_release, usable_grants
+from binary_split.keyservice.decision import Bearer, is_tokens_own, meant_key, refuse_release, usable_grants
 from binary_split.keyservice.failures import FailureTally
 from binary_split.keyservice.keyring import KeyRing
 from binary_split.keyservice.ledger import Ledger, Transaction
@@ -108,7 +109,7 @@ class ReleaseDesk:
             self._failures.note(
                 source=token.bearer.token_id if token else request.source, reason=refused.reason
             )
-            return FragmentNotFoundError("no such fragment")
+            return refused.told or FragmentNotFoundError("no such fragment")
         except (TokenRejectedError, FragmentForbiddenError) as error:
             self._failures.note(
                 source=request.source, reason="unknown-token" if token is None else "dead-token"
@@ -130,6 +131,8 @@ class ReleaseDesk:
         # A malformed key-id is like an unknown one; PostgreSQL would not even compare it.
         key = facts.keys.get(key_id) if key_id is not None and is_key_id(key_id) else None
         reason = refuse_release(bearer, None if key is None else key.facts, is_sealed=request.is_sealed)
+        if reason == "plain-refused" and key is not None and _may_have(bearer, key.facts.key_id, turn.now):
+            raise RefusedError(reason, told=DeviceKeyNeededError("the fragment is released sealed only"))
         if reason is not None or key is None:
             raise RefusedError(reason or "no-such-key")
         key_id = key.facts.key_id
@@ -154,6 +157,11 @@ class ReleaseDesk:
             )
         )
         return Released(fragment, key_id, bearer.token_id, bearer.device_id, token.public_key, is_repeat, seq)
+
+
+def _may_have(bearer: Bearer, key_id: str, now: int) -> bool:
+    """Tell whether the way of asking is all that is wrong; who may not have the key is told nothing."""
+    return is_tokens_own(bearer, key_id) or bool(usable_grants(bearer.grants, key_id, now))
 
 
 def _verify_token(token: TokenFacts | None, now: int) -> TokenFacts:
