@@ -6,6 +6,7 @@ import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI, Query, Request, Security
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
@@ -14,13 +15,14 @@ from binary_split.keyservice import device_routes
 from binary_split.keyservice.answers import StoreOf, client_of, document, problem
 from binary_split.keyservice.bearer import BearerToken
 from binary_split.keyservice.docs_page import add_docs_page
-from binary_split.keyservice.outermost import Outermost
+from binary_split.keyservice.guards import Guards, add_guards
 from binary_split.keyservice.problems import (
     NO_STORE,
     UNAVAILABLE,
     ProblemError,
     answer_error,
     answer_http,
+    answer_invalid,
     answer_problem,
 )
 from binary_split.keyservice.releases import ReleaseRequest
@@ -41,6 +43,7 @@ _FRAGMENT_ANSWERS: dict[int | str, dict[str, Any]] = {
         "WWW-Authenticate",
     ),
     404: problem("The token does not open this key-id; whether there is one makes no difference."),
+    429: problem("Asked too often with this token, by this device, or in vain from there.", "Retry-After"),
     500: problem("The service failed; its log says where."),
     503: problem("The store is locked or its disk is full: try again.", "Retry-After"),
     "default": problem("Any other problem."),  # and so no 422, which is never answered
@@ -93,8 +96,8 @@ async def _openapi(request: Request) -> JSONResponse:
     return JSONResponse(request.app.openapi(), headers=NO_STORE)
 
 
-def create_app(store: Store) -> FastAPI:
-    """Return the ASGI application that answers from ``store``."""
+def create_app(store: Store, guards: Guards | None = None) -> FastAPI:
+    """Return the ASGI application that answers from ``store``, between ``guards`` or the usual ones."""
     app = FastAPI(
         title="binary-split key service",
         summary="Releases the few secret bytes that open a sealed release.",
@@ -111,5 +114,6 @@ def create_app(store: Store) -> FastAPI:
     app.add_exception_handler(ProblemError, answer_problem)
     app.add_exception_handler(BinarySplitError, answer_error)
     app.add_exception_handler(HTTPException, answer_http)
-    app.add_middleware(Outermost)
+    app.add_exception_handler(RequestValidationError, answer_invalid)
+    add_guards(app, guards or Guards.of(store))
     return app
