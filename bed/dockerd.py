@@ -145,9 +145,9 @@ class PrivateDockerd:
             raise OSError(f"docker {arguments[0]} failed ({done.returncode}): {done.stderr.strip()}")
         return done
 
-    def ask(self, method: str, path: str) -> Any:
+    def ask(self, method: str, path: str, document: object = None) -> Any:
         """Call the engine's API; see `bed.engineapi.ask`."""
-        return engineapi.ask(self.folder / "docker.sock", method, path)
+        return engineapi.ask(self.folder / "docker.sock", method, path, document)
 
     def image_ids(self) -> dict[str, str]:
         """Return each reference that the engine has and the id of its image."""

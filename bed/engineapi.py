@@ -13,7 +13,7 @@ _DANGLING_REF = "<none>:<none>"
 _DANGLING = quote('{"dangling":["true"]}')
 
 
-def ask(engine: Path, method: str, path: str, *, timeout_s: float = 60) -> Any:
+def ask(engine: Path, method: str, path: str, document: object = None, *, timeout_s: float = 60) -> Any:
     """Call the API on the unix socket ``engine`` and return the answer's JSON, None where it has none.
 
     Raises:
@@ -21,7 +21,10 @@ def ask(engine: Path, method: str, path: str, *, timeout_s: float = 60) -> Any:
     """
     connection = _UnixConnection(engine, timeout_s)
     try:
-        connection.request(method, path)
+        if document is None:
+            connection.request(method, path)
+        else:
+            connection.request(method, path, json.dumps(document), {"Content-Type": "application/json"})
         answer = connection.getresponse()
         body = answer.read()
     finally:

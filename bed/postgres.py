@@ -62,15 +62,21 @@ class PrivatePostgres:
             Unavailable: this machine cannot run it; nothing is left behind.
         """
         if self._folder is None:
-            _program("initdb")
+            find_program("initdb")
             self._folder = Path(tempfile.mkdtemp(prefix="bed-pg-", dir="/tmp"))
             user = _user()
             if user is not None:
                 os.chown(self._folder, pwd.getpwnam(user).pw_uid, -1)
             self._run(
-                "initdb", "--auth=trust", "--username=binary_split", "--encoding=UTF8", "--locale=C", "-D"
+                "initdb",
+                "--no-sync",
+                "--auth=trust",
+                "--username=binary_split",
+                "--encoding=UTF8",
+                "--locale=C",
+                "-D",
             )
-        command = [str(_program("postgres")), "-D", str(self.folder / "data"), "-k", str(self.folder)]
+        command = [str(find_program("postgres")), "-D", str(self.folder / "data"), "-k", str(self.folder)]
         for setting in ("listen_addresses=", "unix_socket_permissions=0700", *self._settings):
             command += ["-c", setting]
         with (self.folder / "log").open("ab") as log:
@@ -104,7 +110,7 @@ class PrivatePostgres:
         self._folder = None
 
     def crash(self) -> None:
-        """Kill the server and its children as a power cut would; `start` brings it back with the same data."""
+        """Kill the server and its children as a power cut would; `start` brings back the same data."""
         if self._process is None:
             return
         os.killpg(self._process.pid, signal.SIGKILL)
@@ -112,11 +118,9 @@ class PrivatePostgres:
         self._process = None
         # The children have groups of their own; they end when they find the postmaster dead.
         deadline = time.monotonic() + _STOP_TIMEOUT_S
-        marker = str(self.folder / "data").encode()
-        while _holders(marker) and time.monotonic() < deadline:
+        while _holders(self.folder / "data") and time.monotonic() < deadline:
             time.sleep(0.02)
-        for left in ("data/postmaster.pid",):
-            (self.folder / left).unlink(missing_ok=True)
+        (self.folder / "data" / "postmaster.pid").unlink(missing_ok=True)
 
     def create_database(self, *, template: str = "template0") -> str:
         """Make a database, a copy of another if asked for, and return its name."""
@@ -133,7 +137,7 @@ class PrivatePostgres:
         """
         done = subprocess.run(
             [
-                _program("psql"),
+                find_program("psql"),
                 "-X",
                 "-q",
                 "-A",
@@ -155,7 +159,7 @@ class PrivatePostgres:
 
     def _run(self, name: str, *arguments: str) -> None:
         done = subprocess.run(
-            [_program(name), *arguments, self.folder / "data"],
+            [find_program(name), *arguments, self.folder / "data"],
             capture_output=True,
             text=True,
             timeout=_RUN_TIMEOUT_S,
@@ -179,13 +183,13 @@ class PrivatePostgres:
         return " | ".join(lines[-_LOG_TAIL:]) or "it wrote no log"
 
 
-def _holders(marker: bytes) -> list[str]:
+def _holders(folder: Path) -> list[str]:
     """Return the processes whose working folder is the server's data."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                if os.fsencode(os.readlink(entry / "cwd")) == marker:
+                if (entry / "cwd").readlink() == folder:
                     found.append(entry.name)
             except OSError:
                 continue
@@ -200,7 +204,7 @@ def _user() -> str | None:
     return next(user for user in _USERS if user in known)
 
 
-def _program(name: str) -> Path:
+def find_program(name: str) -> Path:
     """Find a program of PostgreSQL's: Debian keeps them off the PATH."""
     candidates = sorted(
         Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[-3]), reverse=True

@@ -80,6 +80,6 @@ def _is_engine_process(entry: Path, marker: bytes) -> bool:
     """Tell whether this is an engine's program: a shell or editor that names the folder is not."""
     name = (entry / "comm").read_text().strip()
     return (
-        name.startswith(("dockerd", "containerd", "runc", "docker-"))
+        name.startswith(("dockerd", "containerd", "runc", "docker-", "podman", "conmon"))
         and marker in (entry / "cmdline").read_bytes()
     )

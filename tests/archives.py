@@ -44,11 +44,14 @@ def make_sealed(
     filler_bytes: int = 100_000,
     style: Style = "oci",
     seed: int = 0,
+    program: bytes | None = None,
 ) -> Sealed:
     """Build a release and seal it."""
     folder.mkdir(parents=True, exist_ok=True)
     tar = folder / f"{version}.tar"
-    refs = build_release(tar, version, names=names, filler_bytes=filler_bytes, style=style, seed=seed)
+    refs = build_release(
+        tar, version, names=names, filler_bytes=filler_bytes, style=style, seed=seed, program=program
+    )
     path = folder / f"{version}.cbc"
     path.write_bytes(encrypt(tar.read_bytes(), iv=bytes(range(BLOCK))))  # the same bytes in each run
     return Sealed(tar, path, parse_pins(refs))

@@ -97,7 +97,13 @@ class CommandLine:
     def whole_environment(self) -> dict[str, str]:
         self.temporary.mkdir(exist_ok=True)
         kept = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
-        own = {"HOME": str(self.home), "TMPDIR": str(self.temporary), "COLUMNS": "120", "TERM": "xterm"}
+        own = {
+            "HOME": str(self.home),
+            "TMPDIR": str(self.temporary),
+            "BINARY_SPLIT_STATE": str(self.home / "state"),
+            "COLUMNS": "120",
+            "TERM": "xterm",
+        }
         source = os.pathsep.join(path for path in sys.path if path)
         return {**kept, **own, "PYTHONPATH": source, **self.environment}
 

@@ -6,16 +6,19 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from bed.busybox import find_busybox
 from bed.dockerd import PrivateDockerd
 from bed.images import build_release
+from bed.podman import PrivatePodman
 from bed.unavailable import Unavailable
 from tests.commandline import CommandLine
 
-ENGINE_FIXTURES = {"vendor_engine", "device_engine", "fresh_device", "release_images"}
+ENGINE_FIXTURES = {"vendor_engine", "device_engine", "fresh_device", "fresh_podman", "release_images"}
+_Private = TypeVar("_Private", PrivateDockerd, PrivatePodman)
 _MISSING = pytest.StashKey[dict[str, set[str]]]()
 
 
@@ -89,13 +92,13 @@ def busybox(could_not_run: Callable[[Unavailable], None]) -> bytes:
 @pytest.fixture(scope="session")
 def vendor_engine(could_not_run: Callable[[Unavailable], None]) -> Iterator[PrivateDockerd]:
     """The engine of whoever makes releases."""
-    yield from _engine(could_not_run)
+    yield from _engine(PrivateDockerd(), could_not_run)
 
 
 @pytest.fixture(scope="session")
 def device_engine(could_not_run: Callable[[Unavailable], None]) -> Iterator[PrivateDockerd]:
     """The engine of a device; it may hold what earlier tests left: see `fresh_device`."""
-    yield from _engine(could_not_run)
+    yield from _engine(PrivateDockerd(), could_not_run)
 
 
 @pytest.fixture
@@ -103,6 +106,19 @@ def fresh_device(device_engine: PrivateDockerd) -> PrivateDockerd:
     """The device's engine, emptied."""
     device_engine.empty()
     return device_engine
+
+
+@pytest.fixture(scope="session")
+def podman_engine(could_not_run: Callable[[Unavailable], None]) -> Iterator[PrivatePodman]:
+    """A Podman service; it may hold what earlier tests left: see `fresh_podman`."""
+    yield from _engine(PrivatePodman(), could_not_run)
+
+
+@pytest.fixture
+def fresh_podman(podman_engine: PrivatePodman) -> PrivatePodman:
+    """Podman, emptied."""
+    podman_engine.empty()
+    return podman_engine
 
 
 @pytest.fixture(scope="session")
@@ -120,8 +136,7 @@ def release_images(vendor_engine: PrivateDockerd, release_tar: Path) -> dict[str
     return {ref: found for ref, found in vendor_engine.image_ids().items() if ref.endswith(":1.0.0")}
 
 
-def _engine(could_not_run: Callable[[Unavailable], None]) -> Iterator[PrivateDockerd]:
-    engine = PrivateDockerd()
+def _engine(engine: _Private, could_not_run: Callable[[Unavailable], None]) -> Iterator[_Private]:
     try:
         engine.start()
     except Unavailable as missing:

@@ -88,6 +88,14 @@ def _image(**changes: Any) -> Forgery:
     return _stated(lambda predicate: predicate["images"][0].update(changes))
 
 
+def statement_of_a_cbc_archive(parts: Parts, key: PrivateKey | None) -> bytes:
+    statement = read_statement(parts)
+    digest = "0" * 64
+    statement["subject"].append({"name": "archive", "digest": {"sha256": digest}})
+    statement["predicate"]["archive"] = {"sha256": f"sha256:{digest}", "size": 48}
+    return pack(with_statement(parts, statement, key))
+
+
 def _document(name: str, edit: Callable[[Any], object]) -> Forgery:
     """Change one of the two documents by which engines find the images."""
 
@@ -194,6 +202,7 @@ AT_OPENING: dict[str, Forgery] = {
     "documents swapped": _swapped(FIRST_DOCUMENT, FIRST_DOCUMENT + 1),
     "index and manifest swapped": _swapped(2, 3),
     "statement second": _swapped(0, 1),
+    "statement of a cbc archive": statement_of_a_cbc_archive,
     "config of other bytes": config_of_other_bytes,
     "layout version of the future": layout_version_of_the_future,
     "config stated larger": _blob(0, size=10_000),

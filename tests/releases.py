@@ -77,6 +77,8 @@ def make_age_release(
     seed: int = 0,
     key: PrivateKey | None = KEY,
     compression: Compression = Compression.ZSTD,
+    sequence: int = 7,
+    program: bytes | None = None,
 ) -> AgeRelease:
     """Build a release and seal it."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -89,9 +91,10 @@ def make_age_release(
         filler_kind=filler_kind,
         style=style,
         seed=seed,
+        program=program,
     )
     pins = parse_pins(refs)
-    order = make_order(pins, version, key=key, compression=compression)
+    order = make_order(pins, version, key=key, compression=compression, sequence=sequence)
     sink = io.BytesIO()
     seal_release(order, export_docker_archive(tar)[0], sink, spool_folder=folder)
     path = folder / f"{version}.age"
@@ -105,12 +108,13 @@ def make_order(
     *,
     key: PrivateKey | None = KEY,
     compression: Compression = Compression.ZSTD,
+    sequence: int = 7,
 ) -> AgeOrder:
     """Order a release with nothing in it that differs from one run to the next."""
     return AgeOrder(
         Release(version, tuple(images)),
         "drone",
-        7,
+        sequence,
         CREATED,
         [FragmentRecipient(KEY_ID, Fragment(FRAGMENT))],
         signer(key),

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -261,16 +262,14 @@ def test_a_failure_in_the_middle_leaves_an_older_output_as_it_was(
 ) -> None:
     write_sparse_archive(archive, 3 * LIMITS.chunk_bytes)
     (folder / "x.tar").write_bytes(b"older")
-    reads = iter([FileSource.readinto] * 4)
+    read_at, reads = FileSource.read_at, count(1)
 
-    def fail_later(source: FileSource, buffer: memoryview) -> int:
-        read = next(reads, None)
-        if read is None:
+    def fail_later(source: FileSource, offset: int, target: memoryview) -> int:
+        if next(reads) == 5:
             os.truncate(source.path, 0)
-            return FileSource.__base__.readinto(source, buffer) or 0  # type: ignore[union-attr]
-        return read(source, buffer)
+        return read_at(source, offset, target)
 
-    monkeypatch.setattr("binary_split.transports.file.FileSource.readinto", fail_later)
+    monkeypatch.setattr("binary_split.transports.file.FileSource.read_at", fail_later)
     with pytest.raises(ArchiveUnreadableError, match="became shorter"):
         decrypt_archive(str(archive), FRAGMENT, str(folder / "x.tar"))
     assert listing(folder) == ["x.tar"]

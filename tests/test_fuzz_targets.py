@@ -22,6 +22,7 @@ _DOCUMENTS = (
     "plugin_identity_document",
     "release_statement",
     "release_tar_statement",
+    "sealed_fragment",
 )
 _WRONG: tuple[Any, ...] = (
     None,

@@ -88,9 +88,18 @@ class Limits:
     age_scrypt_log_n: int = 18
     age_scrypt_log_n_max: int = 20
 
+    # Unlocks.
+    journal_bytes: int = 16 * MIB  # a file of the journal: an envelope in base64 and its images once more
+    part_bytes: int = 256 * MIB  # layers that are sent in one load, where there are several
+    low_disk_part_bytes: int = 128 * MIB  # the same with --low-disk
+    side_by_side: int = 4  # loads at a time
+    stall_s: float = 30.0  # without progress, until it is said who is waited for
+    beat_s: float = 1.0  # between two words of progress at most
+
     # Engines.
     engine_connect_timeout_s: float = 10.0
     engine_ask_timeout_s: float = 60.0
+    engine_answer_bytes: int = 64 * MIB  # to a question: the list of all images is the longest
     engine_error_bytes: int = 8 * KIB
     engine_line_bytes: int = 1 * MIB  # of the answer to a load
     engine_error_lines: int = 10
@@ -105,6 +114,7 @@ class Settings:
 
     Attributes:
         token: bearer token from ``BINARY_SPLIT_TOKEN``; never shown.
+        state: folder of the journal.
         trusted_keys_folder: holds the public keys of publishers that are trusted, ``*.pem`` and ``*.pub``.
         device_key_file: holds this device's private key, to which fragments are sealed.
         device_id: how the key service calls this device; None takes the service's word.
@@ -122,6 +132,7 @@ class Settings:
     device_key_file: Path | None = None
     device_id: str | None = None
     credentials_folder: Path | None = None
+    state: Path | None = None
 
 
 _TOKEN_VARIABLE = "BINARY_SPLIT_TOKEN"  # noqa: S105 - the variable's name, not a token
@@ -134,6 +145,7 @@ _TEXT_SETTINGS = (
     "trusted_keys_folder",
     "device_key_file",
     "device_id",
+    "state",
 )
 _KNOWN_SETTINGS = {*_TEXT_SETTINGS, "image_ids", "insecure_http"}
 
@@ -171,7 +183,24 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         device_key_file=device_key_file,
         device_id=_text(table, "device_id"),
         credentials_folder=credentials,
+        state=_path(table, "state"),
     )
+
+
+def default_state_folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return where state is kept when nothing else is said: ``/var/lib`` for root, else the user's own.
+
+    Raises:
+        ConfigError: the user has no home.
+    """
+    from pathlib import Path
+
+    if os.geteuid() == 0:
+        return Path("/var/lib/binary-split")
+    home = environ.get("XDG_STATE_HOME") or (environ["HOME"] + "/.local/state" if environ.get("HOME") else "")
+    if not home:
+        raise ConfigError("there is no home for the journal", hint="Name a folder with --state.")
+    return Path(home) / "binary-split"
 
 
 def source_date_epoch(environ: Mapping[str, str] = os.environ) -> int | None:
@@ -205,6 +234,11 @@ def docker_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str
     """Return the variables by which Docker's own clients find their engine, those that are set."""
     names = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
     return {name: environ[name] for name in names if environ.get(name)}
+
+
+def podman_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the variables by which Podman's own clients find their engine, those that are set."""
+    return {name: environ[name] for name in ("CONTAINER_HOST", "XDG_RUNTIME_DIR") if environ.get(name)}
 
 
 def _read_toml(path: str) -> dict[str, Any]:

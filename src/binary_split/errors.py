@@ -37,12 +37,19 @@ BinarySplitError
 │   ├── EnginePermissionError
 │   ├── EngineTimeoutError
 │   ├── EngineLoadError
-│   └── EngineAnswerError
+│   ├── EngineAnswerError
+│   ├── EngineImageInUseError
+│   ├── EngineAbortedError
+│   └── EngineTlsError
 ├── ImageError
 │   ├── ImageReferenceError
 │   ├── ImageMissingError
 │   ├── ImageMismatchError
 │   └── ImageIncompleteError
+├── UnlockError
+│   ├── JournalError
+│   ├── DowngradeError
+│   └── DiskSpaceError
 └── KeyStoreError
     ├── KeyStoreStateError
     ├── KeyEncryptionKeyError
@@ -407,6 +414,30 @@ class EngineAnswerError(EngineError):
     hint = "Look at the engine's log."
 
 
+class EngineImageInUseError(EngineError):
+    """An image cannot be removed because a container uses it."""
+
+    code = "engine-image-in-use"
+    exit_code = 47
+    hint = "Remove the container that uses it first, if it is not needed."
+
+
+class EngineAbortedError(EngineError):
+    """A load was ended before it was complete, because that was asked for or another one failed."""
+
+    code = "engine-aborted"
+    exit_code = 48
+    hint = "Try again when you want the images."
+
+
+class EngineTlsError(EngineError):
+    """The engine's identity, or ours to the engine, could not be proven by TLS."""
+
+    code = "engine-tls"
+    exit_code = 49
+    hint = "Check the files in DOCKER_CERT_PATH, the engine's name in its certificate, and the clock."
+
+
 class ImageError(BinarySplitError):
     """The images are not what they must be."""
 
@@ -446,6 +477,37 @@ class ImageIncompleteError(ImageError):
     code = "image-incomplete"
     exit_code = 54
     hint = "Export or pull the image again, then seal again."
+
+
+class UnlockError(BinarySplitError):
+    """The release is not unlocked on this machine."""
+
+    code = "unlock"
+    exit_code = 80
+
+
+class JournalError(UnlockError):
+    """The journal, in which unlocks are written down, cannot be used; nothing was loaded."""
+
+    code = "journal"
+    exit_code = 81
+    hint = "Check the folder of the journal, or name another one with --state."
+
+
+class DowngradeError(UnlockError):
+    """The release is older than the one of the same product that was installed last."""
+
+    code = "downgrade"
+    exit_code = 82
+    hint = "Take the newer release, or accept the older one with --allow-downgrade."
+
+
+class DiskSpaceError(UnlockError):
+    """The engine's disk has no room for what is lacking; nothing was loaded."""
+
+    code = "disk-space"
+    exit_code = 83
+    hint = "Free space, remove old releases with `binary-split prune`, or try --low-disk."
 
 
 class KeyStoreError(BinarySplitError):

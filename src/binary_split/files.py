@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import secrets
 import stat
 import sys
 from collections.abc import Callable, Iterator
@@ -97,7 +96,7 @@ def _reserve(path: Path, mode: int) -> Iterator[None]:
 @contextmanager
 def _replace(path: Path, mode: int) -> Iterator[BinaryIO]:
     name = os.fsdecode(os.fsencode(path.name)[:_NAME_MAX])
-    temporary = path.with_name(f".{name}.{secrets.token_hex(4)}.part")
+    temporary = path.with_name(f".{name}.{os.urandom(4).hex()}.part")
     with _mapped(path):
         descriptor, is_named = _create(temporary, mode)
     try:
@@ -148,6 +147,31 @@ def write_secret(path: Path, secret: bytes) -> None:
     """
     with write_atomically(path, mode=0o600, overwrite=False) as file:
         file.write(secret)
+
+
+def create_secret(path: Path, secret: bytes) -> None:
+    """Write a file as ``write_secret`` does, but not even ``kill -9`` leaves an empty one under its name.
+
+    The folder's file system must have hard links.
+
+    Raises:
+        OutputError: it exists already or cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")
+    try:
+        descriptor, is_named = _create(temporary, 0o600)
+        with _OutputFile(descriptor, path) as file:
+            file.write(secret)
+            os.fsync(descriptor)
+            if is_named:
+                path.hardlink_to(temporary)
+            else:
+                _give_name(descriptor, path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 @contextmanager

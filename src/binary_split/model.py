@@ -147,12 +147,28 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
+class ItemProgress:
+    """How far one image of many is: ``done`` of ``total`` bytes."""
+
+    name: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a long step is: ``done`` of ``total`` bytes (None: not known)."""
+    """How far a long step is: ``done`` of ``total`` bytes (None: not known).
+
+    Attributes:
+        items: the images that the step is about, each with its own bytes.
+        waiting_for: who is waited for, once nothing has moved for 30 s: ``the engine``, ``the archive``.
+    """
 
     step: str
     done: int = 0
     total: int | None = None
+    items: tuple[ItemProgress, ...] = ()
+    waiting_for: str | None = None
 
 
 class Readable(Protocol):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bed.fault_server import FaultServer, answer
 from bed.images import build_release
+from binary_split.keyservice.state import open_state
 from tests.commandline import CommandLine, Ran
 
 pytestmark = pytest.mark.slow  # each command is a process of its own
@@ -143,9 +146,27 @@ def test_unlock_of_what_was_not_pinned_and_is_there_names_no_id(vendor: Vendor) 
     unlock = ("unlock", vendor.path("x.cbc"), "--version", "1.0.0", *images, *vendor.opener)
     engine = ("--engine", f"oci:{vendor.path('engine-unpinned')}")
     for is_there in (False, True):
-        document = vendor(*unlock, *engine, "--allow-unauthenticated", "--json").document
+        no_journal = ("--state", vendor.path(f"state-{is_there}"))
+        document = vendor(*unlock, *engine, *no_journal, "--allow-unauthenticated", "--json").document
         assert_is_as_documented(document, "unlock")
         assert {row["id"] is None for row in document["images"]} == {is_there}
+
+
+def test_what_there_is_to_do_and_what_was_done(vendor: Vendor) -> None:
+    engine = ("--engine", f"oci:{vendor.path('engine-planned')}")
+    order = ("unlock", vendor.path("x.age"), *vendor.trust, *vendor.opener, *engine, "--json")
+    plan = vendor(*order, "--plan").document
+    assert_is_as_documented(plan, "unlock plan")
+    assert vendor(*order).document["sent_bytes"] == plan["send_bytes"]
+    assert vendor(*order, "--plan").document["lacking"] == []
+    verified = vendor("verify", *engine, *vendor.trust, "--deep", "--json").document
+    assert_is_as_documented(verified, "verify engine")
+    newer = vendor.seal("newer.age", *vendor.key, "--sign", vendor.path("publisher"), "--json")
+    vendor("unlock", vendor.path("newer.age"), *vendor.trust, *vendor.opener, *engine)
+    assert newer.document["product"] == verified["product"]
+    document = vendor("prune", "--keep", "1", *engine, "--dry-run", "--json").document
+    assert_is_as_documented(document, "prune")
+    assert [row["version"] for row in document["releases"]] == ["1.0.0"]
 
 
 def test_verify_and_rekey(vendor: Vendor) -> None:
@@ -160,11 +181,38 @@ def test_keygen(vendor: Vendor) -> None:
     assert_is_as_documented(vendor.keygen, "keygen")
 
 
+def test_devices_and_their_sealed_fragments(vendor: Vendor) -> None:
+    key, state = vendor.path("device.key"), vendor.path("offline")
+    made = vendor("device", "init", "-o", key, "--json").document
+    assert_is_as_documented(made, "device")
+    assert vendor("device", "show", key, "--json").document == made
+    vendor("keyservice", "init", "--state", state)
+    vendor("key", "create", "k", "--state", state)
+    with closing(open_state(state)) as store:
+        store.devices.add("d1", public_key=made["public_key"].encode())
+        store.grants.add("k", device_id="d1")
+    release = ("release", "--device", "d1", "--key", "k", "--state", state, "--json")
+    assert_is_as_documented(vendor(*release, "-o", vendor.path("s1")).document, "release")
+    drawn = vendor(*release, "-o", vendor.path("s2"), "--qr", vendor.path("s2.png")).document
+    assert_is_as_documented(drawn, "release")
+    assert drawn["qr_file"] is not None
+
+
+def test_an_enrolment(vendor: Vendor) -> None:
+    body = b'{"device": "d1", "token": "bsk_x", "expires": "2027-01-01T00:00:00+00:00"}'
+    with FaultServer(answer("200 OK", "Content-Type: application/json", body=body)) as server:
+        files = ("--token-file", vendor.path("t"), "--device-key", vendor.path("enrolled.key"))
+        enrolled = vendor("enroll", "bse_x", "--key-service", server.url(), *files, "--json").document
+    assert_is_as_documented(enrolled, "enroll")
+
+
 def test_keys_and_tokens(vendor: Vendor) -> None:
     state = ("--state", vendor.path("keyservice"))
     issue = ("token", "issue", "--key", "release-1", *state, "--json")
     vendor("keyservice", "init", *state)
     vendor("key", "create", "release-1", *state)
+    rotated = vendor("keyservice", "rotate-kek", *state, "--json").document
+    assert_is_as_documented(rotated, "keyservice rotate-kek")
     (key,) = vendor("key", "list", *state, "--json").document
     assert_is_as_documented(key, "key list")
     issued = vendor(*issue).document

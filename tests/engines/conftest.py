@@ -4,13 +4,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from bed.dockerd import PrivateDockerd
+from bed.podman import PrivatePodman
 from binary_split.engines import Engine, open_engine
 from binary_split.engines.oci_folder import OciFolder
+from binary_split.model import ImageRef
 from tests.archives import Sealed, make_sealed
 from tests.engines.scripted import ScriptedEngine, Scripts
 
@@ -36,17 +39,61 @@ class Kind:
     Attributes:
         images: what it keeps: every image, or for a folder every file.
         leftovers: the same and what it has spooled.
+        blobs: what of images takes space: an image, a layer, a blob.
     """
 
     engine: Engine
     other: Engine
     images: Callable[[], list[str]]
     leftovers: Callable[[], list[str]]
+    blobs: Callable[[], list[str]]
+    process: Process | None = None
+
+
+@dataclass(frozen=True)
+class Process:
+    """An engine that is a process, and makes containers."""
+
+    pid: Callable[[], int]
+    make_container: Callable[[ImageRef], None]
+
+
+# One more engine is one more parameter here, and a fixture NAME_kind.
+ENGINES = [
+    pytest.param("docker", marks=pytest.mark.engine),
+    pytest.param("podman", marks=pytest.mark.engine),
+]
+
+
+@pytest.fixture(params=[*ENGINES, "folder"])
+def kind(request: pytest.FixtureRequest) -> Kind:
+    """Every engine in turn."""
+    found: Kind = request.getfixturevalue(f"{request.param}_kind")
+    return found
+
+
+@pytest.fixture(params=ENGINES)
+def process_kind(request: pytest.FixtureRequest) -> Kind:
+    """Every engine that is a process."""
+    found: Kind = request.getfixturevalue(f"{request.param}_kind")
+    return found
+
+
+def make_container(engine: PrivateDockerd | PrivatePodman, ref: ImageRef) -> None:
+    """Make a container that is never started."""
+    engine.ask("POST", "/v1.41/containers/create", {"Image": str(ref), "Cmd": ["/x"]})
 
 
 @pytest.fixture
 def clean_docker_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"):
+    for name in (
+        "DOCKER_HOST",
+        "DOCKER_CONTEXT",
+        "DOCKER_TLS_VERIFY",
+        "DOCKER_CERT_PATH",
+        "CONTAINER_HOST",
+        "XDG_RUNTIME_DIR",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker-config"))
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -63,9 +110,39 @@ def docker_kind(
     other = open_engine("docker")
     monkeypatch.setenv("DOCKER_HOST", fresh_device.host)
     before = set(vendor_engine.image_ids())
-    yield Kind(open_engine(None), other, lambda: _images(fresh_device), lambda: _leftovers(fresh_device))
+    yield Kind(
+        open_engine(None),
+        other,
+        lambda: _images(fresh_device),
+        lambda: _leftovers(fresh_device),
+        lambda: [*_leftovers(fresh_device), *_layers(fresh_device)],
+        Process(lambda: fresh_device.pid, partial(make_container, fresh_device)),
+    )
     for ref in set(vendor_engine.image_ids()) - before:
         vendor_engine.docker("rmi", "--force", ref)
+
+
+@pytest.fixture
+def podman_kind(
+    fresh_podman: PrivatePodman,
+    fresh_device: PrivateDockerd,
+    monkeypatch: pytest.MonkeyPatch,
+    clean_docker_environment: None,
+) -> Kind:
+    monkeypatch.setenv("DOCKER_HOST", fresh_device.host)
+    monkeypatch.setenv("CONTAINER_HOST", fresh_podman.host)
+
+    def images() -> list[str]:
+        return sorted(image["Id"] for image in fresh_podman.ask("GET", "/v1.41/images/json?all=1"))
+
+    def leftovers() -> list[str]:
+        return [*images(), *map(str, fresh_podman.leftover_files())]
+
+    def blobs() -> list[str]:
+        return [*leftovers(), *fresh_podman.layers()]
+
+    process = Process(lambda: fresh_podman.pid, partial(make_container, fresh_podman))
+    return Kind(open_engine("podman"), open_engine("docker"), images, leftovers, blobs, process)
 
 
 @pytest.fixture
@@ -75,7 +152,10 @@ def folder_kind(tmp_path: Path) -> Kind:
     def files() -> list[str]:
         return sorted(str(path) for path in folder.rglob("*") if path.is_file())
 
-    return Kind(open_engine(f"oci:{folder}"), OciFolder(tmp_path / "other"), files, files)
+    def blobs() -> list[str]:
+        return [path for path in files() if Path(path).name not in {"index.json", "oci-layout"}]
+
+    return Kind(open_engine(f"oci:{folder}"), OciFolder(tmp_path / "other"), files, files, blobs)
 
 
 def wait_for_none(left: Callable[[], list[str]], *, timeout_s: float = 10) -> list[str]:
@@ -88,6 +168,10 @@ def wait_for_none(left: Callable[[], list[str]], *, timeout_s: float = 10) -> li
 
 def _images(engine: PrivateDockerd) -> list[str]:
     return sorted(image["Id"] for image in engine.ask("GET", "/images/json?all=1"))
+
+
+def _layers(engine: PrivateDockerd) -> list[str]:
+    return sorted(map(str, (engine.data_root / "image").glob("*/layerdb/sha256/*")))
 
 
 def _leftovers(engine: PrivateDockerd) -> list[str]:

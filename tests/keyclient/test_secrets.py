@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -12,8 +12,9 @@ from bed.certs import make_leaf
 from bed.fault_server import Peer, Script, answer, drip_after_request, head, say
 from binary_split.config import Limits
 from binary_split.errors import BinarySplitError
-from binary_split.keyclient import fetch_fragment
+from binary_split.keyclient import Service, enrol, fetch_fragment, fetch_sealed_fragment
 from binary_split.keyclient.token import BearerToken
+from binary_split.sealedfragment import Kem, PrivateKey, PublicKey
 from tests.keyclient.conftest import TOKEN, Client, Pki, Serve
 
 SECRET = b"bsf-SECRET-FRAGMENT-0123456789"
@@ -117,6 +118,44 @@ def test_no_failure_shows_token_or_fragment(
     assert server.requests
     assert any("urllib3" in line for line in log.lines), "the log was not watched"
     assert_shows_no_secret(caught.value, log)
+
+
+DEVICE_KEY = PrivateKey(Kem.X25519, b"bsd-SECRET-SEED-0123456789abcdef"[:32])
+
+
+def ask_sealed(service: Service) -> None:
+    fetch_sealed_fragment(service, TOKEN, DEVICE_KEY, key_id="k1")
+
+
+def ask_enrolment(service: Service) -> None:
+    enrol(service, TOKEN, PublicKey.of(DEVICE_KEY))  # the code is as secret as a token, and has its form
+
+
+JSON_FAILURES: dict[str, Script] = {
+    "refused": answer("403 No", "Content-Type: application/problem+json", body=ECHO),
+    "not JSON": answer("200 OK", "Content-Type: application/json", body=TOKEN.encode()),
+    "no document": answer("200 OK", "Content-Type: application/json", body=ECHO),
+    "no token": answer(
+        "200 OK", "Content-Type: application/json", body=b'{"device":"d","token":"' + SECRET + b' "}'
+    ),
+    "too long": answer("200 OK", "Content-Type: application/json", body=SECRET * 4000),
+    "cut off": answer("200 OK", "Content-Type: application/json", body=SECRET, length=99),
+    "reset": reset,
+}
+
+
+@pytest.mark.parametrize("ask", [ask_sealed, ask_enrolment])
+@pytest.mark.parametrize("script", [*FAILURES.values(), *JSON_FAILURES.values()])
+def test_no_failure_of_a_post_shows_token_code_or_seed(
+    client: Client, serve: Serve, log: _Catcher, script: Script, ask: Callable[[Service], None]
+) -> None:
+    limits = Limits(fetch_attempts=2, fetch_deadline_s=2, read_timeout_s=0.3)
+    server = serve(script)
+    with pytest.raises(BinarySplitError) as caught:
+        ask(Service(base_url=server.url(), ca_file=client.ca_file, limits=limits, sleep=client.sleeps.append))
+    assert server.requests
+    assert_shows_no_secret(caught.value, log)
+    assert "SECRET-SEED" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_no_failure_to_connect_shows_the_token(client: Client, serve: Serve, pki: Pki, log: _Catcher) -> None:

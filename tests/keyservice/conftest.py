@@ -151,9 +151,9 @@ def postgres(could_not_run: Callable[[Unavailable], None]) -> Iterator[PrivatePo
     yield from _postgres(could_not_run)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def own_postgres(could_not_run: Callable[[Unavailable], None]) -> Iterator[PrivatePostgres]:
-    """A PostgreSQL that the test may break."""
+    """A PostgreSQL that the tests of a module may break, and start again."""
     yield from _postgres(could_not_run)
 
 
@@ -188,7 +188,7 @@ def postgres_place(_pristine_postgres: Place, postgres: PrivatePostgres, tmp_pat
     return Place(folder, postgres)
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
 def place(request: pytest.FixtureRequest) -> Place:
     """A new state, once on each database."""
     if request.param == "postgres":

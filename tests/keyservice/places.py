@@ -65,7 +65,7 @@ class Place:
             process.communicate()
 
 
-def result(process: subprocess.Popen[str]) -> list[str]:
+def result(process: subprocess.Popen[str]) -> list[float]:
     """Return the JSON list that a process prints last."""
     out, errors = process.communicate(timeout=PROCESS_TIMEOUT_S)
     assert process.returncode == 0, errors

@@ -7,15 +7,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from binary_split.errors import AuditBrokenError, FragmentNotFoundError, KeyStoreError, TokenRejectedError
 from binary_split.keyservice.checkpoints import read_checkpoints
 from binary_split.keyservice.failures import MOST_SOURCES
 from binary_split.keyservice.releases import ReleaseRequest
-from binary_split.keyservice.store import Store
 from binary_split.keyservice.secrets_folder import SecretsFolder
+from binary_split.keyservice.store import Store
 from binary_split.model import Fragment
 from tests.keyservice.conftest import FRAGMENT, HOUR, Hands
 from tests.keyservice.places import Place
@@ -69,7 +68,8 @@ def test_every_act_and_every_release_has_one_record_and_the_chain_holds(any_stor
 
 def test_no_record_holds_a_token_or_a_fragment(filled: Store) -> None:
     text = filled.tokens.issue("k1", lifetime=HOUR).text
-    code = filled.devices.add("d1") and filled.enrolment.issue("d1", lifetime=HOUR).text
+    filled.devices.add("d1")
+    code = filled.enrolment.issue("d1", lifetime=HOUR).text
     shown = "".join(json.dumps(record.as_json()) for record in filled.audit.export())
     for secret in (text, text[4:], code, code[4:], FRAGMENT.hex()):
         assert secret not in shown
@@ -96,7 +96,7 @@ def test_a_record_that_is_edited_or_removed_is_named(
     place.sql(statement)
     with pytest.raises(AuditBrokenError) as caught:
         filled.audit.verify()
-    named = seq if seq not in (RECORDS,) else RECORDS - 1  # a cut tail: the chain ends before
+    named = seq if seq != RECORDS else RECORDS - 1  # a cut tail: the chain ends before
     assert f"audit record {named}" in str(caught.value)
 
 

@@ -52,7 +52,7 @@ def test_a_full_disk_is_named_and_leaves_the_store_usable(store: Store) -> None:
     token = store.tokens.issue("k1", lifetime=HOUR).text
     store.close()
 
-    @event.listens_for(store._engine, "connect")
+    @event.listens_for(store.engine, "connect")
     def _fill(connection: sqlite3.Connection, _record: object) -> None:
         connection.execute("PRAGMA max_page_count=1")  # SQLite's own "database or disk is full"
 
@@ -60,6 +60,32 @@ def test_a_full_disk_is_named_and_leaves_the_store_usable(store: Store) -> None:
         store.keys.add("big", Fragment(bytes(60_000)))
     assert [key.key_id for key in store.keys.list()] == ["k1"]
     assert store.release(token).reveal() == FRAGMENT
+
+
+def test_on_a_full_disk_no_fragment_leaves_and_no_use_is_spent_until_there_is_room(store: Store) -> None:
+    store.devices.add("d1")
+    store.grants.add("k1", device_id="d1", uses=10_000)
+    token = store.tokens.issue(lifetime=HOUR, device_id="d1").text
+    store.close()
+    pages = ["PRAGMA max_page_count=1"]
+
+    @event.listens_for(store.engine, "connect")
+    def _fill(connection: sqlite3.Connection, _record: object) -> None:
+        connection.execute(pages[0])
+
+    def release_until_it_is_full() -> None:
+        while True:
+            released.append(store.release(token))
+
+    released: list[Fragment] = []
+    with pytest.raises(KeyStoreStateError, match="full"):
+        release_until_it_is_full()
+    assert store.grants.page().rows[0].uses_left == 10_000 - len(released)
+    assert len(store.audit.page(kind="release", limit=1000).rows) == len(released)
+    store.engine.dispose()
+    pages[0] = "PRAGMA max_page_count=1000000"
+    assert store.release(token).reveal() == FRAGMENT
+    store.audit.verify()
 
 
 def test_a_file_that_is_no_database_is_named_as_damage(state: Path) -> None:

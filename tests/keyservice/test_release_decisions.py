@@ -9,6 +9,7 @@ import pytest
 
 from binary_split.errors import (
     BinarySplitError,
+    DeviceKeyNeededError,
     FragmentForbiddenError,
     FragmentNotFoundError,
     RecordError,
@@ -41,6 +42,12 @@ def refused(store: Store, token: str, key_id: str | None = "k1", *, sealed: bool
     return str(caught.value)
 
 
+def sealed_only(store: Store, token: str) -> None:
+    """Whoever may have the key is told that it must be asked for sealed."""
+    with pytest.raises(DeviceKeyNeededError):
+        ask(store, token)
+
+
 @pytest.mark.parametrize("receiver", [{"device_id": "d1"}, {"group": "fleet"}])
 def test_a_device_gets_what_it_or_its_group_is_granted_until_that_is_revoked(
     any_store: Store, receiver: dict[str, str]
@@ -61,7 +68,7 @@ def test_a_device_gets_what_it_or_its_group_is_granted_until_that_is_revoked(
 def test_a_device_loses_its_groups_keys_when_it_leaves_the_group(any_store: Store) -> None:
     token = device_token(any_store)
     any_store.grants.add("k1", group="fleet")
-    assert ask(any_store, token)
+    assert ask(any_store, token).fragment.reveal()
     any_store.devices.set_groups("d1", ["another"])
     refused(any_store, token)
 
@@ -79,7 +86,7 @@ def test_a_grant_holds_from_its_first_second_until_before_its_last(any_store: St
     ):
         clock.time = moment
         if is_released:
-            assert ask(any_store, token)
+            assert ask(any_store, token).fragment.reveal()
         else:
             refused(any_store, token)
 
@@ -96,14 +103,14 @@ def test_a_retired_key_is_released_and_a_destroyed_one_is_not_even_on_the_disk(a
 def test_a_stolen_token_of_an_enrolled_device_gets_nothing_by_the_plain_way(any_store: Store) -> None:
     token = device_token(any_store, public_key=b"enrolled")
     any_store.grants.add("k1", device_id="d1")
-    refused(any_store, token)
+    sealed_only(any_store, token)
     released = ask(any_store, token, sealed=True, nonce=NONCE)
     assert released.public_key == b"enrolled"
     any_store.keys.set_plain_release("k1", "allowed")
-    assert ask(any_store, token)
+    assert ask(any_store, token).fragment.reveal()
     any_store.keys.set_plain_release("k1", "refused")
-    refused(any_store, token)
-    assert ask(any_store, token, sealed=True)
+    sealed_only(any_store, token)
+    assert ask(any_store, token, sealed=True).fragment.reveal()
 
 
 def test_nothing_is_sealed_to_a_device_without_a_public_key(any_store: Store) -> None:
@@ -122,7 +129,7 @@ def test_a_disabled_device_is_refused_at_its_next_request_and_works_again_when_e
     with pytest.raises(FragmentForbiddenError):
         ask(any_store, token)
     any_store.devices.enable("d1")
-    assert ask(any_store, token)
+    assert ask(any_store, token).fragment.reveal()
 
 
 def test_a_token_without_the_scope_reads_no_fragment(any_store: Store) -> None:
@@ -158,7 +165,7 @@ def test_every_no_is_the_same_answer(any_store: Store) -> None:
     other = device_token(any_store, "other")
     any_store.keys.add("others", Fragment(b"other"))
     any_store.grants.add("others", device_id="other")
-    assert ask(any_store, other, "others")
+    assert ask(any_store, other, "others").fragment.reveal()
     asked = ("others", "unknown", "", "K1", "\x00", "k1\n", "x" * 3000, "ä", "\udcff", None)
     answers = {refused(any_store, token, key_id) for key_id in asked}
     assert len(answers) == 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import ssl
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -195,6 +197,33 @@ def test_a_malformed_body_is_400_and_spends_nothing(fleet: Fleet, body: object) 
     answer = fleet.post("/v1/keys/k1/release", token, body)
     assert (answer.status_code, answer.headers["Content-Type"]) == (400, "application/problem+json")
     assert fleet.release(token).status_code == 200
+
+
+def test_a_body_that_does_not_come_ends_the_request(
+    fleet: Fleet, trusting: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("binary_split.keyservice.device_routes._BODY_TIMEOUT_S", 0.2)
+    host, port = fleet.service.url.removeprefix("https://").split(":")
+    with (
+        socket.create_connection((host, int(port)), timeout=10) as plain,
+        trusting.wrap_socket(plain, server_hostname=host) as stream,
+    ):
+        stream.sendall(b"POST /v1/enroll HTTP/1.1\r\nHost: x\r\nContent-Length: 90\r\n\r\n{")
+        answer = b"".join(iter(lambda: stream.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_client_that_leaves_in_its_body_is_no_failure_of_the_service(
+    fleet: Fleet, trusting: ssl.SSLContext, caplog: pytest.LogCaptureFixture
+) -> None:
+    host, port = fleet.service.url.removeprefix("https://").split(":")
+    with (
+        socket.create_connection((host, int(port)), timeout=10) as plain,
+        trusting.wrap_socket(plain, server_hostname=host) as stream,
+    ):
+        stream.sendall(b"POST /v1/enroll HTTP/1.1\r\nHost: x\r\nContent-Length: 90\r\n\r\n{")
+    assert fleet.release("bsk_unknown").status_code == 401
+    assert "unexpected" not in caplog.text
 
 
 def test_no_token_is_401_before_the_body_is_read(fleet: Fleet) -> None:

@@ -6,7 +6,14 @@ from datetime import timedelta
 
 import pytest
 
-from binary_split.errors import ConfigError, EnrolmentRefusedError, FragmentForbiddenError, RecordError
+from binary_split.errors import (
+    ConfigError,
+    DeviceKeyNeededError,
+    EnrolmentRefusedError,
+    FragmentForbiddenError,
+    FragmentNotFoundError,
+    RecordError,
+)
 from binary_split.keyservice.paging import Page
 from binary_split.keyservice.store import Store
 from binary_split.model import Fragment
@@ -93,7 +100,7 @@ def test_a_grant_is_for_one_receiver_and_for_some_time(any_store: Store, clock: 
         {"group": "g1", "not_before": now, "not_after": now},
     ):
         with pytest.raises(RecordError):
-            any_store.grants.add("k1", **wrong)  # type: ignore[arg-type]
+            any_store.grants.add("k1", **wrong)
     with pytest.raises(RecordError, match="there is no key"):
         any_store.grants.add("unknown", group="g1")
     assert any_store.grants.page().rows == ()
@@ -110,7 +117,7 @@ def test_a_token_has_scopes_and_speaks_for_a_key_or_a_device(any_store: Store) -
     admin = any_store.tokens.issue(lifetime=HOUR, scopes=["admin", "audit:read"]).record
     assert admin.scopes == {"admin", "audit:read"}
     device = any_store.tokens.issue(lifetime=HOUR, device_id="d1").record
-    assert (device.device_id, device.key_id, device.scopes) == ("d1", None, {"fragment:read"})
+    assert (device.device_id, device.key_id, set(device.scopes)) == ("d1", None, {"fragment:read"})
     assert any_store.tokens.find_id(device.token_id) == device
     for scopes in ([], ["root"], ["admin", "x"]):
         with pytest.raises(RecordError):
@@ -135,6 +142,35 @@ def test_an_enrolment_code_works_once_and_revokes_the_tokens_before(any_store: S
         any_store.enrolment.redeem(code.text, b"another", token_lifetime=HOUR)
     assert any_store.devices.find("d1").public_key == b"public"
     assert any_store.enrolment.page(device_id="d1").rows[0].used is not None
+
+
+def test_the_same_code_with_the_same_public_key_is_the_same_enrolment(any_store: Store) -> None:
+    any_store.devices.add("d1")
+    any_store.grants.add("k1", device_id="d1")
+    code = any_store.enrolment.issue("d1", lifetime=HOUR).text
+    _, lost = any_store.enrolment.redeem(code, b"public", token_lifetime=HOUR)
+    device, again = any_store.enrolment.redeem(code, b"public", token_lifetime=HOUR)
+    assert device.public_key == b"public"
+    with pytest.raises(FragmentForbiddenError):
+        any_store.release(lost.text)
+    any_store.tokens.revoke(again.record.token_id)
+    with pytest.raises(EnrolmentRefusedError):  # the right was taken away: the code does not give it back
+        any_store.enrolment.redeem(code, b"public", token_lifetime=HOUR)
+    assert len(any_store.audit.page(kind="device-enrol").rows) == 2
+
+
+def test_who_may_have_a_key_sealed_only_is_told_so_and_nobody_else(any_store: Store) -> None:
+    any_store.keys.add("k2", Fragment(b"another"))
+    any_store.devices.add("d1", public_key=b"public")
+    any_store.grants.add("k1", device_id="d1")
+    token = any_store.tokens.issue(device_id="d1", lifetime=HOUR).text
+    with pytest.raises(DeviceKeyNeededError):
+        any_store.release(token, key_id="k1")
+    for key_id in ("k2", "unknown"):
+        with pytest.raises(FragmentNotFoundError):
+            any_store.release(token, key_id=key_id)
+    any_store.keys.set_plain_release("k1", "allowed")
+    assert any_store.release(token, key_id="k1").reveal() == FRAGMENT
 
 
 def test_a_code_that_is_unknown_late_revoked_or_for_a_disabled_device_is_refused_alike(

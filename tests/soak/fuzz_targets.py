@@ -43,6 +43,17 @@ from binary_split.oci.release_contents import ReleaseContents
 from binary_split.oci.signature import read_unverified_payload, unsigned_envelope, verify_envelope
 from binary_split.oci.statement import ReleaseStatement
 from binary_split.oci.tar import RECORD, TarReader
+from binary_split.sealedfragment import (
+    Binding,
+    Kem,
+    PrivateKey,
+    PublicKey,
+    SealedFragment,
+    open_fragment,
+    parse_device_key,
+    seal_fragment,
+    serialise_device_key,
+)
 from binary_split.unlock.verifying import verify_layers
 from tests.archive.age.kit import FRAGMENT, IDENTITY, KEY_ID, VECTORS, header_size, sealed
 from tests.oci.kit import Parts as DockerParts
@@ -302,6 +313,35 @@ def _name_seeds() -> list[bytes]:
     return [*(text.encode() for text in texts), b"sha256:" + b"0123456789abcdef" * 4]
 
 
+def sealed_fragment(raw: bytes) -> None:
+    parsed = SealedFragment.parse(raw)
+    assert parsed.serialise() == raw
+    open_fragment(parsed, PrivateKey(parsed.kem, bytes(32)))
+
+
+def device_keys(raw: bytes) -> None:
+    """Public keys and device keys' files, from the same bytes: each must refuse the other's."""
+    with suppress(BinarySplitError):
+        assert serialise_device_key(parse_device_key(raw)) == raw
+    text = raw.decode("latin-1")
+    public_key = PublicKey.parse(text)
+    assert public_key.serialise() == text
+    public_key.verify_usable()
+
+
+def _sealed_fragment_seeds() -> Iterable[bytes]:
+    for kem in Kem:
+        public_key = PublicKey.of(PrivateKey(kem, bytes(32)))
+        yield seal_fragment(FRAGMENT, public_key, Binding("d1", KEY_ID, bytes(16))).serialise()
+
+
+def _device_key_seeds() -> Iterable[bytes]:
+    for kem in Kem:
+        key = PrivateKey(kem, bytes(32))
+        yield PublicKey.of(key).serialise().encode()
+        yield serialise_device_key(key)
+
+
 TARGETS = {
     "age_header": Target(age_header, _header_seeds),
     "age_file": Target(age_file, _age_seeds),
@@ -319,4 +359,6 @@ TARGETS = {
     "release_tar": Target(release_tar, lambda: [_release()]),
     "release_tar_statement": Target(release_tar_statement, _release_statement_seeds),
     "names": Target(names, _name_seeds),
+    "sealed_fragment": Target(sealed_fragment, _sealed_fragment_seeds),
+    "device_keys": Target(device_keys, _device_key_seeds),
 }

@@ -9,7 +9,9 @@ import pytest
 from binary_split.engines import Engine
 from binary_split.engines.oci_folder import OciFolder
 from binary_split.model import Digest, ImagePins, ImageRef, Progress
-from binary_split.unlock.pipeline import FragmentSource, UnlockOrder, UnlockResult, unlock
+from binary_split.unlock.journal import Journal
+from binary_split.unlock.order import FragmentSource, UnlockOrder, UnlockResult
+from binary_split.unlock.pipeline import unlock
 from tests.archives import Fragments, Sealed, make_sealed
 
 NAMES = ("azaion/flights", "azaion/autopilot", "azaion/detections")
@@ -45,7 +47,11 @@ class Device:
     ) -> UnlockResult:
         self.progress.clear()
         order = UnlockOrder(archive, tuple(images if images is not None else pins or ()), pins)
-        return unlock(order, self.engine, source or Fragments(), report=self.progress.append)
+        return unlock(order, self.engine, source or Fragments(), self.journal, report=self.progress.append)
+
+    @property
+    def journal(self) -> Journal:
+        return Journal(self.folder.with_name("state"), self.engine.describe())
 
     def steps(self) -> list[str]:
         """Return the steps that were reported, in order, each once."""

@@ -14,7 +14,7 @@ import pytest
 
 from bed.dockerd import PrivateDockerd
 from bed.images import build_release
-from binary_split.engines import Engine, EngineDescription, EngineImage, open_engine
+from binary_split.engines import Abort, Engine, LoadSink, ignore_steps, open_engine
 from binary_split.engines.oci_folder import OciFolder
 from binary_split.errors import (
     ArchiveDamagedError,
@@ -28,8 +28,10 @@ from binary_split.errors import (
 from binary_split.model import Digest, Fragment, ImageRef, Progress
 from binary_split.oci.compression import Compression
 from binary_split.oci.publisher_key import PrivateKey
+from binary_split.unlock.journal import Journal
 from binary_split.unlock.opening import Trust
-from binary_split.unlock.pipeline import FragmentSource, UnlockOrder, UnlockResult, unlock
+from binary_split.unlock.order import FragmentSource, UnlockOrder, UnlockResult
+from binary_split.unlock.pipeline import unlock
 from tests.archives import FRAGMENT, Fragments, NoFragments, encrypt, flip_bit, parse_pins
 from tests.commandline import CommandLine, Ran
 from tests.forgeries import AT_OPENING, AT_READING, resigned
@@ -66,25 +68,20 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> AgeRelease:
     return make_age_release(tmp_path_factory.mktemp("small"))
 
 
-class WatchedEngine:
-    """A real folder engine that counts how often a load reaches it."""
+class WatchedEngine(OciFolder):
+    """A folder engine that counts how often a load reaches it."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self.loads = 0
+    loads = 0
 
-    def describe(self) -> EngineDescription:
-        return self._engine.describe()
-
-    def find_image(self, ref: ImageRef) -> EngineImage | None:
-        return self._engine.find_image(ref)
-
-    def load(self, chunks: Iterable[bytes | memoryview]) -> None:
+    def load(
+        self,
+        chunks: Iterable[bytes | memoryview],
+        *,
+        report: LoadSink = ignore_steps,
+        abort: Abort | None = None,
+    ) -> None:
         self.loads += 1
-        self._engine.load(chunks)
-
-    def save(self, refs: Iterable[ImageRef]) -> Iterator[bytes | memoryview]:
-        return iter(self._engine.save(refs))
+        super().load(chunks, report=report, abort=abort)
 
 
 @dataclass
@@ -97,7 +94,7 @@ class Device:
 
     @classmethod
     def of(cls, folder: Path) -> Device:
-        return cls(folder, WatchedEngine(OciFolder(folder)))
+        return cls(folder, WatchedEngine(folder))
 
     def unlock(
         self,
@@ -109,7 +106,8 @@ class Device:
     ) -> UnlockResult:
         self.progress.clear()
         order = UnlockOrder(archive, (), None, version, trust)
-        return unlock(order, self.engine, source or Fragments(), report=self.progress.append)
+        journal = Journal(self.folder.with_name("state"), self.engine.describe())
+        return unlock(order, self.engine, source or Fragments(), journal, report=self.progress.append)
 
     def refuses(self, archive: Path, kind: type[BinarySplitError], **more: object) -> BinarySplitError:
         """Unlock what must be refused; afterwards nothing is there that was not there before."""
@@ -491,7 +489,8 @@ class TestWithDocker:
         return open_engine("docker")
 
     def run(self, engine: Engine, archive: Path, trust: Trust = TRUST) -> UnlockResult:
-        return unlock(UnlockOrder(archive, (), None, None, trust), engine, Fragments())
+        order = UnlockOrder(archive, (), None, None, trust)
+        return unlock(order, engine, Fragments(), Journal(archive.parent / "state", engine.describe()))
 
     @pytest.mark.parametrize("compression", list(Compression))
     def test_loads_every_compression_and_a_second_time_nothing(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import pytest
 
 from binary_split.engines import EngineDescription, EngineImage, IdKind
+from binary_split.engines.oci_folder import OciFolder
 from binary_split.errors import ImageMismatchError, ImageMissingError
 from binary_split.model import Digest, ImageRef
 from binary_split.unlock.checking import ExpectedImage, find_lacking, verify_images
@@ -55,10 +56,11 @@ def test_with_nothing_known_the_name_is_enough(id_kind: IdKind) -> None:
     assert ExpectedImage(REF).is_met_by(EngineImage(OTHER, ()), id_kind)
 
 
-class Engine:
+class Engine(OciFolder):
     """An engine with one image or none: the rules are tested here, not the engine."""
 
     def __init__(self, image: EngineImage | None, id_kind: IdKind = IdKind.CONFIG) -> None:
+        super().__init__(Path("/nowhere"))
         self._image = image
         self._id_kind = id_kind
 
@@ -67,12 +69,6 @@ class Engine:
 
     def find_image(self, ref: ImageRef) -> EngineImage | None:
         return self._image if ref == REF else None
-
-    def load(self, chunks: Iterable[bytes | memoryview]) -> None:
-        raise AssertionError("loaded")
-
-    def save(self, refs: Iterable[ImageRef]) -> Iterator[bytes | memoryview]:
-        raise AssertionError("saved")
 
 
 def test_what_is_absent_or_another_image_is_lacking() -> None:

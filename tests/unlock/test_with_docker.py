@@ -10,7 +10,9 @@ from bed.dockerd import PrivateDockerd
 from binary_split.engines import Engine, open_engine
 from binary_split.errors import ArchiveDamagedError, BinarySplitError, ImageMismatchError, ImageMissingError
 from binary_split.model import Digest
-from binary_split.unlock.pipeline import UnlockOrder, UnlockResult, unlock
+from binary_split.unlock.journal import Journal
+from binary_split.unlock.order import UnlockOrder, UnlockResult
+from binary_split.unlock.pipeline import unlock
 from tests.archives import Fragments, NoFragments, Sealed, encrypt, flip_bit, make_sealed, parse_pins, retag
 from tests.engines.conftest import wait_for_none
 from tests.unlock.conftest import NAMES
@@ -24,7 +26,14 @@ def engine(fresh_device: PrivateDockerd, monkeypatch: pytest.MonkeyPatch) -> Eng
 
 
 def run(engine: Engine, archive: Path, sealed: Sealed, *, pins: bool = True) -> UnlockResult:
-    return unlock(UnlockOrder(archive, sealed.images, sealed.pins if pins else None), engine, Fragments())
+    order = UnlockOrder(archive, sealed.images, sealed.pins if pins else None)
+    return unlock(order, engine, Fragments(), journal_of(engine))
+
+
+def journal_of(engine: Engine) -> Journal:
+    """Return the journal beside a private engine's socket."""
+    description = engine.describe()
+    return Journal(Path(description.address.removeprefix("unix://")).parent / "state", description)
 
 
 def all_images(device: PrivateDockerd) -> list[str]:
@@ -41,7 +50,7 @@ def test_every_image_is_there_and_a_second_unlock_asks_for_nothing(
     assert parse_pins(fresh_device.image_ids()) == release.pins
     before = all_images(fresh_device)
     order = UnlockOrder(release.path, release.images, release.pins)
-    again = unlock(order, engine, NoFragments())
+    again = unlock(order, engine, NoFragments(), journal_of(engine))
     assert again.loaded == ()
     assert all_images(fresh_device) == before
 
@@ -58,7 +67,7 @@ def test_an_upgrade_adds_and_keeps_what_was_there(
 def test_damage_in_any_region_loads_nothing_and_good_input_then_unlocks(
     engine: Engine, fresh_device: PrivateDockerd, sealed: Sealed, tmp_path: Path
 ) -> None:
-    older = make_sealed(tmp_path / "older", "0.9.0", NAMES)
+    older = make_sealed(tmp_path / "older", "0.9.0", NAMES, seed=7)  # no layer in common: all are read
     run(engine, older.path, older)
     before = all_images(fresh_device)
     path = tmp_path / "damaged.cbc"

@@ -18,9 +18,10 @@ from typing import Protocol
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
 
+from binary_split.archive.positioned import Positioned, SeekableSource
 from binary_split.config import LIMITS
-from binary_split.errors import ArchiveDamagedError, ArchiveUnreadableError
-from binary_split.model import ByteSource, Fragment, Readable
+from binary_split.errors import ArchiveDamagedError
+from binary_split.model import Fragment, Readable
 
 BLOCK = 16
 """AES block, IV and the least amount of padding, in bytes."""
@@ -40,7 +41,7 @@ class CbcReader(io.RawIOBase):
     fragment is noticed (but for 1 in about 250) before a byte is released.
 
     Args:
-        source: the archive, seekable.
+        source: the archive, seekable; this reader and its forks use it alone.
         fragment: the fragment that the archive was sealed with.
 
     Raises:
@@ -48,11 +49,12 @@ class CbcReader(io.RawIOBase):
         ArchiveUnreadableError: the source is shorter than it said it was.
     """
 
-    def __init__(self, source: ByteSource, fragment: Fragment) -> None:
+    def __init__(self, source: SeekableSource | Positioned, fragment: Fragment) -> None:
         super().__init__()
-        self._source = source
+        self._source = source if isinstance(source, Positioned) else Positioned(source)
+        self._fragment = fragment
         self._key = derive_key(fragment)
-        self._sealed_size = source.seek(0, os.SEEK_END)
+        self._sealed_size = self._source.size()
         _check_length(self._sealed_size)
         self._cipher_bytes = bytearray(LIMITS.chunk_bytes)
         self._plain = bytearray(LIMITS.chunk_bytes + BLOCK)
@@ -63,6 +65,14 @@ class CbcReader(io.RawIOBase):
         self.size = self._sealed_size - BLOCK
         self._decrypt_window(self.size - BLOCK)
         self.size -= _padding_length(self._plain[:BLOCK])
+
+    def sealed_bytes(self, start: int, size: int) -> int:
+        """Return how many bytes of the archive must be read for a stretch of the plaintext."""
+        return BLOCK + -(-(start + size) // BLOCK) * BLOCK - start // BLOCK * BLOCK
+
+    def fork(self) -> CbcReader:
+        """Return another reader of the same archive, for use beside this one."""
+        return CbcReader(self._source, self._fragment)
 
     def chunks(self) -> Iterator[memoryview]:
         """Give the rest of the plaintext; each chunk is valid until the next one is asked for."""
@@ -114,25 +124,16 @@ class CbcReader(io.RawIOBase):
     def _decrypt_window(self, start: int) -> None:
         """Decrypt the stretch of the plaintext that begins at ``start``, a multiple of a block."""
         if self._context is None or self._context_at != start:
-            self._source.seek(start)
             iv = bytearray(BLOCK)
-            self._read_exactly(memoryview(iv))
+            self._source.read_at(start, memoryview(iv))
             self._context = Cipher(algorithms.AES256(self._key), modes.CBC(iv)).decryptor()
         length = min(len(self._cipher_bytes), self._sealed_size - BLOCK - start)
         ciphertext = memoryview(self._cipher_bytes)[:length]
-        self._context_at = -1  # a read that fails leaves the source anywhere
-        self._read_exactly(ciphertext)
+        self._context_at = -1  # until the read has not failed
+        self._source.read_at(start + BLOCK, ciphertext)
         self._context.update_into(ciphertext, self._plain)
         self._context_at = start + length
         self._window = (start, start + length)
-
-    def _read_exactly(self, target: memoryview) -> None:
-        filled = 0
-        while filled < len(target):
-            count = self._source.readinto(target[filled:])
-            if not count:
-                raise ArchiveUnreadableError("the archive became shorter while it was read")
-            filled += count
 
 
 def iter_plaintext(source: Readable, fragment: Fragment) -> Iterator[memoryview]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import click
 
+from binary_split.cli.journal import open_settled_engine, state_option
 from binary_split.cli.options import (
     choose_images,
     engine_option,
@@ -17,7 +19,7 @@ from binary_split.cli.options import (
 )
 from binary_split.cli.output import emit, emit_json
 from binary_split.config import load_settings
-from binary_split.engines import Engine, EngineImage, IdKind, open_engine
+from binary_split.engines import Engine, EngineImage, IdKind
 from binary_split.errors import ImageMismatchError, ImageMissingError
 from binary_split.model import Digest, ImagePins, ImageRef
 from binary_split.unlock.checking import read_config_digests
@@ -28,9 +30,15 @@ from binary_split.unlock.checking import read_config_digests
 @image_option
 @image_id_option
 @engine_option
+@state_option
 @json_option
 def check(
-    version: str, images: tuple[str, ...], image_ids: tuple[str, ...], engine: str | None, as_json: bool
+    version: str,
+    images: tuple[str, ...],
+    image_ids: tuple[str, ...],
+    engine: str | None,
+    state: Path | None,
+    as_json: bool,
 ) -> None:
     """Say whether all images of a release are in the engine.
 
@@ -38,7 +46,7 @@ def check(
     """
     settings = load_settings()
     pins = parse_image_ids(image_ids, version, settings)
-    target = open_engine(engine or settings.engine)
+    target = open_settled_engine(engine, state, settings)
     found = {ref: target.find_image(ref) for ref in choose_images(images, version, pins)}
     present = {ref: image for ref, image in found.items() if image is not None}
     digests = _config_digests(target, present, pins)

@@ -65,8 +65,11 @@ class SealedFragmentFile:
 
         settings = load_settings()
         max_bytes = LIMITS.sealed_fragment_bytes + _LINE_END_BYTES
-        content = read_secret(self.path, what="sealed fragment", max_bytes=max_bytes)
-        sealed = SealedFragment.parse(content.removesuffix(b"\n").removesuffix(b"\r"))
+        sealed = SealedFragment.parse(
+            read_secret(self.path, what="sealed fragment", max_bytes=max_bytes)
+            .removesuffix(b"\n")
+            .removesuffix(b"\r")
+        )
         key = read_device_key(locate_device_key(self.device_key, settings), settings)
         return open_fragment(sealed, key, device=settings.device_id)
 

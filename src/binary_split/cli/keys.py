@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from binary_split.cli.keyservice import state_option
 from binary_split.cli.output import emit, emit_json, say
+from binary_split.cli.state_option import state_option
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 

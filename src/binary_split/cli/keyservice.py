@@ -6,21 +6,13 @@ from pathlib import Path
 
 import click
 
+from binary_split.cli.keyservice_upkeep import accept_restore, backup, restore, rotate_kek
 from binary_split.cli.output import say
+from binary_split.cli.state_option import state_option
+from binary_split.errors import ConfigError
 
 _RATE = click.IntRange(0, 1_000_000)
 _EXISTING_FILE = click.Path(path_type=Path, dir_okay=False)
-
-state_option = click.option(
-    "--state",
-    metavar="DIR",
-    type=click.Path(path_type=Path, file_okay=False),
-    envvar="BINARY_SPLIT_KEYSERVICE_STATE",
-    default=Path("/var/lib/binary-split/keyservice"),
-    show_default=True,
-    show_envvar=True,
-    help="The key service's state folder.",
-)
 
 
 @click.group()
@@ -28,16 +20,54 @@ def keyservice() -> None:
     """Set up and run the key service."""
 
 
+for command in (rotate_kek, backup, restore, accept_restore):
+    keyservice.add_command(command)
+
+
 @keyservice.command()
+@click.option(
+    "--database-file",
+    metavar="F",
+    type=_EXISTING_FILE,
+    help="File that holds the URL of an empty PostgreSQL database; without it, SQLite.",
+)
+@click.option(
+    "--transit-url", metavar="URL", help="Wrap the key with the transit engine of an OpenBao or Vault."
+)
+@click.option("--transit-key", metavar="NAME", help="Name of the engine's key.")
+@click.option("--transit-mount", metavar="NAME", default="transit", show_default=True, help="Its mount.")
+@click.option("--transit-ca", metavar="F", type=_EXISTING_FILE, help="Whom to trust in its TLS.")
+@click.option("--transit-token", metavar="F", type=_EXISTING_FILE, help="File with a token; it is copied.")
 @state_option
-def init(state: Path) -> None:
-    """Make the state folder, its database and its key-encryption key.
+def init(
+    database_file: Path | None,
+    transit_url: str | None,
+    transit_key: str | None,
+    transit_mount: str,
+    transit_ca: Path | None,
+    transit_token: Path | None,
+    state: Path,
+) -> None:
+    """Make the state folder, its database, its key-encryption key and its audit key.
 
-    Refuses if either is there already.
+    Refuses if one of them is there already.
     """
+    from binary_split.files import read_secret
+    from binary_split.keyservice.kek_making import TransitAccess
     from binary_split.keyservice.state import KEY_ENCRYPTION_KEY_NAME, create_state
+    from binary_split.keyservice.transit import TransitKey
 
-    create_state(state)
+    url = None
+    if database_file is not None:
+        url = read_secret(database_file, what="database URL", max_bytes=4096).decode(errors="replace").strip()
+    transit = None
+    if transit_url is not None or transit_key is not None or transit_token is not None:
+        if transit_url is None or transit_key is None or transit_token is None:
+            raise ConfigError("--transit-url, --transit-key and --transit-token are needed together")
+        ca = None if transit_ca is None else str(transit_ca.absolute())
+        token = read_secret(transit_token, what="transit token", max_bytes=8192).decode("ascii", "replace")
+        transit = TransitAccess(TransitKey(transit_url, transit_key, transit_mount, ca), token.strip())
+    create_state(state, database_url=url, transit=transit)
     say(f"key service initialised in {state}")
     say(f"back up {state / KEY_ENCRYPTION_KEY_NAME} apart from the database: without it no fragment opens")
 

@@ -128,3 +128,20 @@ def read_token(path: Path) -> str:
     """
     content = read_secret(path, what="token", max_bytes=LIMITS.token_bytes)
     return content.decode(errors="replace").strip()
+
+
+def read_key_ids(archive: Path) -> tuple[str, ...]:
+    """Return the fragments that an `age` archive says would open it; a `cbc` one says nothing.
+
+    Raises:
+        ArchiveError: it cannot be read.
+    """
+    from binary_split.archive.age import parse_fragment_stanzas, read_header
+    from binary_split.archive.detect import ArchiveFormat, read_format
+    from binary_split.transports.file import FileSource
+
+    with FileSource(archive) as source:
+        if read_format(source) is not ArchiveFormat.AGE:
+            return ()
+        source.seek(0)
+        return tuple(stanza.key_id for stanza in parse_fragment_stanzas(read_header(source).stanzas))

@@ -11,12 +11,15 @@ from binary_split.cli.output import report_error
 from binary_split.errors import BinarySplitError, ConfigError
 from binary_split.version import __version__
 
-_OPTIONAL = {"alembic", "fastapi", "sqlalchemy", "starlette", "uvicorn"}
+_OPTIONAL = dict.fromkeys(("alembic", "fastapi", "sqlalchemy", "starlette", "uvicorn"), "keyservice") | {
+    "segno": "qr"
+}
 _INTERRUPTED = 130
 
 _COMMANDS = {
     "seal": ("binary_split.cli.seal", "seal", "Seal a release's images into one archive."),
     "unlock": ("binary_split.cli.unlock", "unlock", "Fetch the fragment, load the images, prove them."),
+    "prune": ("binary_split.cli.prune", "prune", "Remove old releases that were installed."),
     "check": ("binary_split.cli.check", "check", "Say whether all images of a release are there."),
     "decrypt": ("binary_split.cli.decrypt", "decrypt", "Decrypt an archive to a plain image tar."),
     "inspect": ("binary_split.cli.inspect", "inspect", "Show what an archive is and holds."),
@@ -29,6 +32,7 @@ _COMMANDS = {
     "enroll": ("binary_split.cli.enroll", "enroll", "Enrol this device with a one-time code."),
     "key": ("binary_split.cli.keys", "key", "Make, import and list the key service's fragments."),
     "token": ("binary_split.cli.tokens", "token", "Issue, revoke and list the key service's tokens."),
+    "release": ("binary_split.cli.release", "release", "Seal a fragment to a device without network."),
     "keyservice": ("binary_split.cli.keyservice", "keyservice", "Set up and run the key service."),
 }
 
@@ -68,6 +72,6 @@ def main() -> None:
 
 
 def _report_missing(module: str) -> int:
-    hint = "Install it: pip install 'binary-split[keyservice]'"
+    hint = f"Install it: pip install 'binary-split[{_OPTIONAL[module]}]'"
     report_error(ConfigError(f"this command needs {module}, which is not installed", hint=hint))
     return ConfigError.exit_code

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from binary_split.cli.keyservice import state_option
 from binary_split.cli.output import emit, emit_json, say
+from binary_split.cli.state_option import state_option
 
 if TYPE_CHECKING:
     from binary_split.keyservice.tokens import TokenRecord

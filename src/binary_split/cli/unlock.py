@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from binary_split.archive.age import parse_fragment_stanzas, read_header
 from binary_split.archive.detect import ArchiveFormat, read_format
 from binary_split.cli.access import load_trust, trust_options
 from binary_split.cli.device_keys import device_key_option
 from binary_split.cli.fragments import choose_fragment, sealed_fragment_option
-from binary_split.cli.keysource import KeyService
+from binary_split.cli.journal import open_journal, state_option
+from binary_split.cli.keysource import KeyService, read_key_ids
 from binary_split.cli.options import (
     FILE,
     choose_images,
@@ -25,14 +26,16 @@ from binary_split.cli.options import (
     parse_image_ids,
 )
 from binary_split.cli.output import emit_json, say, warn
+from binary_split.cli.plan import show_plan
 from binary_split.cli.progress import Mode, progress_option, show_progress
 from binary_split.config import Settings, load_settings
 from binary_split.engines import open_engine
 from binary_split.errors import ArchiveUnauthenticatedError, ConfigError
 from binary_split.model import Digest, ImagePins, ImageRef
 from binary_split.transports.file import FileSource
-from binary_split.unlock.opening import Trust, read_signed_pins
-from binary_split.unlock.pipeline import FragmentSource, UnlockOrder, UnlockResult
+from binary_split.unlock.opening import Trust, pin_release, read_beside
+from binary_split.unlock.order import FragmentSource, UnlockOrder, UnlockResult
+from binary_split.unlock.pipeline import plan_unlock
 from binary_split.unlock.pipeline import unlock as run_unlock
 
 
@@ -62,6 +65,14 @@ from binary_split.unlock.pipeline import unlock as run_unlock
 @fragment_file_option
 @sealed_fragment_option
 @engine_option
+@click.option("--plan", "plan_only", is_flag=True, help="Say what there is to do, and do nothing.")
+@click.option(
+    "--allow-downgrade", is_flag=True, help="Install a release that is older than the one that is installed."
+)
+@click.option(
+    "--low-disk", is_flag=True, help="Keep the engine's spool at half of what is sent; takes more time."
+)
+@state_option
 @progress_option
 @json_option
 def unlock(
@@ -82,6 +93,10 @@ def unlock(
     fragment_file: Path | None,
     sealed_file: Path | None,
     engine: str | None,
+    plan_only: bool,
+    allow_downgrade: bool,
+    low_disk: bool,
+    state: Path | None,
     progress: Mode,
     as_json: bool,
 ) -> None:
@@ -94,18 +109,24 @@ def unlock(
     settings = load_settings()
     trust = load_trust(settings, trusted_keys, trusted_folder, allow_unsigned)
     order = _order(archive, version, images, image_ids, settings, trust, allow_unauthenticated)
+    order = replace(order, allow_downgrade=allow_downgrade, low_disk=low_disk)
     source: FragmentSource = choose_fragment(fragment_file, sealed_file, device_key) or KeyService(
         settings,
         key_service,
         token_file=token_file,
         device_key=device_key,
         key_id=key_id,
-        find_key_ids=lambda: _read_key_ids(archive),
+        find_key_ids=lambda: read_key_ids(archive),
         ca_file=ca_file,
         insecure_http=insecure_http,
     )
+    target = open_engine(engine or settings.engine)
+    journal = open_journal(target, state, settings)
+    if plan_only:
+        show_plan(plan_unlock(order, target, source, journal), target, as_json=as_json)
+        return
     with show_progress(progress) as report:
-        result = run_unlock(order, open_engine(engine or settings.engine), source, report=report)
+        result = run_unlock(order, target, source, journal, report=report)
     if as_json:
         emit_json(_describe(result, version))
     else:
@@ -133,24 +154,17 @@ def _order(
         return UnlockOrder(archive, (), None, version, trust)
     if version is None:
         raise ConfigError("a cbc archive does not say its version", hint="Give it with --version.")
-    pins = parse_image_ids(image_ids, version, settings) or read_signed_pins(archive, version, trust)
+    pins, beside = parse_image_ids(image_ids, version, settings), None
+    if not pins and (beside := read_beside(archive, version, trust)) is not None:
+        pins = pin_release(beside.statement, version=version)
     refs = choose_images(images, version, pins)
-    return UnlockOrder(archive, refs, _choose_pins(refs, pins, allow_unauthenticated), version, trust)
+    return UnlockOrder(archive, refs, _choose_pins(refs, pins, allow_unauthenticated), version, trust, beside)
 
 
 def _is_age(archive: Path) -> bool:
     """Whether the archive is an `age` one."""
     with FileSource(archive) as source:
         return read_format(source) is ArchiveFormat.AGE
-
-
-def _read_key_ids(archive: Path) -> tuple[str, ...]:
-    """Return the fragments that an `age` archive says would open it; a `cbc` one says nothing."""
-    with FileSource(archive) as source:
-        if read_format(source) is not ArchiveFormat.AGE:
-            return ()
-        source.seek(0)
-        return tuple(stanza.key_id for stanza in parse_fragment_stanzas(read_header(source).stanzas))
 
 
 def _choose_pins(

@@ -1,261 +1,193 @@
-"""The Docker Engine, through its API (v1.24 and newer) over its socket.
+"""The Docker Engine, through its API (v1.24 and newer).
 
-The engine is found as Docker's own client finds it: ``DOCKER_HOST``, ``DOCKER_CONTEXT``, the current context.
+What it is, and so what it can do, is asked of it.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
-from binary_split.config import LIMITS, docker_environment
-from binary_split.engines import EngineDescription, EngineImage, IdKind
+from binary_split.engines.api import (
+    Abort,
+    EngineDescription,
+    EngineImage,
+    IdKind,
+    LayerReuse,
+    LoadSink,
+    ignore_steps,
+)
+from binary_split.engines.docker_load import post_tar
+from binary_split.engines.docker_save import receive_tar
+from binary_split.engines.trial import verify_container
+from binary_split.engines.wire import Wire
 from binary_split.errors import (
-    BinarySplitError,
-    ConfigError,
     EngineAnswerError,
-    EngineError,
-    EngineLoadError,
-    EnginePermissionError,
-    EngineTimeoutError,
-    EngineUnreachableError,
+    EngineImageInUseError,
     ImageMissingError,
     ImageReferenceError,
 )
 from binary_split.model import Digest, ImageRef
+from binary_split.oci.compression import Compression
 
-if TYPE_CHECKING:
-    from docker import APIClient
-    from requests import Response
-
+# The classic store takes zstd too from some version on, which it does not tell.
+_TAKEN_BY_ALL = frozenset({Compression.NONE, Compression.GZIP})
 _CONTAINERD_STORE = "io.containerd.snapshotter.v1"
-# Said in the text of a successful answer, after which the image is there but broken (containerd image store).
-_FAILURE_TEXT = "error unpacking"
 
 
 class DockerEngine:
     """A Docker Engine that answered."""
 
-    def __init__(self, client: APIClient, address: str) -> None:
-        self._client = client
-        self._address = address
-
-    @classmethod
-    def connect(cls) -> DockerEngine:
-        """Connect to the engine that the environment names.
-
-        Raises:
-            ConfigError: the environment names a context that does not exist.
-            EngineUnreachableError: nothing answers there.
-            EnginePermissionError: this user may not speak to it.
-            EngineTimeoutError: it is there but does not answer.
-        """
-        with _errors_mapped("connect to the engine"):
-            from docker import APIClient
-
-            arguments = _find_endpoint()
-            client = APIClient(
-                version="auto",
-                timeout=int(LIMITS.engine_connect_timeout_s),
-                use_ssh_client=True,
-                **arguments,
-            )
-            client.timeout = int(LIMITS.engine_ask_timeout_s)
-        return cls(client, arguments.get("base_url", "unix:///var/run/docker.sock"))
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        # What an id names never changes, and a question for each image of a list takes time.
+        self._diff_ids: dict[Digest, tuple[Digest, ...]] = {}
 
     def describe(self) -> EngineDescription:
         """Ask the engine for its version and its image store."""
-        with _errors_mapped("ask the engine what it is"):
-            facts: dict[str, Any] = self._client.info()
-            try:
-                status = dict(row[:2] for row in facts.get("DriverStatus") or [])
-            except (TypeError, ValueError, AttributeError) as error:
-                raise EngineAnswerError("the engine described itself in a way that makes no sense") from error
+        what = "ask the engine what it is"
+        facts: dict[str, Any] = self._wire.ask("GET", "/info", what).read_json(dict, what)
+        try:
+            status = dict(row[:2] for row in facts.get("DriverStatus") or [])
+        except (TypeError, ValueError, AttributeError) as error:
+            raise EngineAnswerError("the engine described itself in a way that makes no sense") from error
         has_containerd_store = status.get("driver-type") == _CONTAINERD_STORE
         return EngineDescription(
             kind="docker",
             version=str(facts.get("ServerVersion", "?")),
             store="containerd" if has_containerd_store else str(facts.get("Driver", "?")),
-            address=self._address,
+            address=self._wire.endpoint.address,
             id_kind=IdKind.MANIFEST if has_containerd_store else IdKind.CONFIG,
+            reuse=LayerReuse.BLOB if has_containerd_store else LayerReuse.CHAIN,
+            compressions=frozenset(Compression) if has_containerd_store else _TAKEN_BY_ALL,
+            data_root=self._find_data_root(facts.get("DockerRootDir")),
+            parallel_loads=not has_containerd_store,
         )
 
     def find_image(self, ref: ImageRef) -> EngineImage | None:
         """Inspect an image."""
-        from docker.errors import ImageNotFound
+        found = self._find(ref)
+        return None if found is None else found[1]
 
-        with _errors_mapped(f"ask the engine for {ref}"):
-            try:
-                facts: dict[str, Any] = self._client.inspect_image(str(ref))  # type: ignore[no-untyped-call]
-            except ImageNotFound:
-                return None
-            try:
-                layers = facts["RootFS"].get("Layers") or ()
-                return EngineImage(Digest.parse(facts["Id"]), tuple(Digest.parse(text) for text in layers))
-            except (KeyError, TypeError, AttributeError, ImageReferenceError) as error:
-                raise EngineAnswerError(f"the engine described {ref} in a way that makes no sense") from error
+    def list_images(self) -> tuple[EngineImage, ...]:
+        """List the images, and inspect those that were not listed before."""
+        what = "list the engine's images"
+        rows = self._wire.ask("GET", "/images/json", what, query={"all": "1"}).read_json(list, what)
+        images = []
+        try:
+            for row in rows:
+                digest = Digest.parse(row["Id"])
+                diff_ids = self._diff_ids.get(digest)
+                if diff_ids is None and (image := self._inspect(str(digest))):
+                    diff_ids = image.diff_ids
+                if diff_ids is not None:  # else it was removed meanwhile
+                    images.append(EngineImage(digest, diff_ids, self._parse_refs(row.get("RepoTags") or ())))
+        except (KeyError, TypeError, AttributeError, ImageReferenceError) as error:
+            raise EngineAnswerError(f"could not {what}: the answer makes no sense") from error
+        return tuple(images)
 
-    def load(self, chunks: Iterable[bytes | memoryview]) -> None:
+    def load(
+        self,
+        chunks: Iterable[bytes | memoryview],
+        *,
+        report: LoadSink = ignore_steps,
+        abort: Abort | None = None,
+    ) -> None:
         """Post a tar to the engine and read its answer to the end: failures come inside a 200."""
-        with (
-            _errors_mapped("load the images", EngineLoadError),
-            closing(
-                self._client.post(
-                    self._url("/images/load"),
-                    params={"quiet": "0"},
-                    data=_non_empty(chunks),
-                    headers={"Content-Type": "application/x-tar"},
-                    stream=True,
-                    timeout=None,
-                )
-            ) as response,
-        ):
-            _check_status(response, "load the images")
-            for line in _iter_lines(response):
-                _check_progress_line(line)
+        target = self._wire.target("/images/load", {"quiet": "0"})
+        with self._wire.stream() as connection:
+            post_tar(connection, target, chunks, report=report, abort=abort or Abort())
+
+    def tag(self, source: ImageRef, target: ImageRef) -> None:
+        """Make a reference name an image."""
+        what = f"tag {source} as {target}"
+        found = self._find(source)
+        if found is None:
+            raise ImageMissingError(f"could not {what}: the engine does not have {source}")
+        query = {"repo": self._new_name(target).removesuffix(f":{target.tag}"), "tag": target.tag}
+        answer = self._wire.ask("POST", f"/images/{found[0]}/tag", what, query=query)
+        if answer.status == 404:
+            raise ImageMissingError(f"could not {what}: {answer.message}")
+        answer.raise_if_refused(what)
+
+    def untag(self, ref: ImageRef) -> None:
+        """Remove a reference, and with an image's last one the image."""
+        for name in self._names(ref):
+            self._untag(name)
+
+    def verify_unpacked(self, ref: ImageRef) -> None:
+        """Make a container of the image and remove it; the classic store shows only what is unpacked."""
+        if self.find_image(ref) is None:
+            raise ImageMissingError(f"the engine does not have {ref}")
+        if self.describe().id_kind is IdKind.MANIFEST:
+            verify_container(self._wire, ref)
 
     def save(self, refs: Iterable[ImageRef]) -> Iterator[bytes | memoryview]:
         """Export images as `docker save` does."""
-        refs = tuple(refs)
-        names = [str(ref) for ref in refs]
-        missing = [str(ref) for ref in refs if self.find_image(ref) is None]
+        yield from receive_tar(self._wire, list(self._find_all(refs).values()))
+
+    def _names(self, ref: ImageRef) -> tuple[str, ...]:
+        """Return what the engine may call a reference, what it itself would look for first."""
+        return (str(ref),)
+
+    def _new_name(self, ref: ImageRef) -> str:
+        """Return what a new reference is to be called."""
+        return str(ref)
+
+    def _parse_ref(self, text: str) -> ImageRef:
+        """Return the reference that the engine calls so."""
+        return ImageRef.parse(text)
+
+    def _parse_refs(self, texts: Iterable[object]) -> tuple[ImageRef, ...]:
+        """Return the references among an image's names; ``<none>:<none>`` and the like are none."""
+        refs = set()
+        for text in texts:
+            with suppress(ImageReferenceError):
+                refs.add(self._parse_ref(str(text)))
+        return tuple(sorted(refs))
+
+    def _find(self, ref: ImageRef) -> tuple[str, EngineImage] | None:
+        """Return an image and what the engine calls it."""
+        for name in self._names(ref):
+            if image := self._inspect(name):
+                return name, image
+        return None
+
+    def _find_all(self, refs: Iterable[ImageRef]) -> dict[ImageRef, str]:
+        """Return what the engine calls each reference."""
+        found = {ref: self._find(ref) for ref in refs}
+        missing = [str(ref) for ref, row in found.items() if row is None]
         if missing:
             raise ImageMissingError(f"the engine does not have {', '.join(missing)}")
-        with (
-            _errors_mapped("export the images", EngineLoadError),
-            closing(
-                self._client.get(self._url("/images/get"), params={"names": names}, stream=True, timeout=None)
-            ) as response,
-        ):
-            _check_status(response, "export the images")
-            yield from response.iter_content(LIMITS.chunk_bytes)
+        return {ref: row[0] for ref, row in found.items() if row}
 
-    def _url(self, path: str) -> str:
-        return f"{self._client.base_url}/v{self._client.api_version}{path}"
+    def _inspect(self, name: str) -> EngineImage | None:
+        what = f"ask the engine for {name}"
+        answer = self._wire.ask("GET", f"/images/{name}/json", what)
+        if answer.status == 404:
+            return None
+        facts = answer.read_json(dict, what)
+        try:
+            layers = facts["RootFS"].get("Layers") or ()
+            image = EngineImage(Digest.parse(facts["Id"]), tuple(Digest.parse(text) for text in layers))
+        except (KeyError, TypeError, AttributeError, ImageReferenceError) as error:
+            raise EngineAnswerError(f"the engine described {name} in a way that makes no sense") from error
+        self._diff_ids[image.id] = image.diff_ids
+        return image
 
+    def _untag(self, name: str) -> None:
+        what = f"remove {name}"
+        answer = self._wire.ask("DELETE", f"/images/{name}", what)
+        if answer.status == 409:
+            raise EngineImageInUseError(f"could not {what}: {answer.message}")
+        if answer.status != 404:
+            answer.raise_if_refused(what)
 
-def _find_endpoint() -> dict[str, Any]:
-    from docker import ContextAPI
-    from docker.utils import kwargs_from_env
-    from docker.utils.config import find_config_file
-
-    environment = docker_environment()
-    if "DOCKER_HOST" in environment:
-        return dict(kwargs_from_env(environment))
-    name = environment.get("DOCKER_CONTEXT")
-    if name and name != "default" and find_config_file() is None:
-        # The library would look for it in the working folder, where anybody may have put one.
-        raise ConfigError(
-            f"there is no Docker context {name!r}",
-            hint="Contexts are found beside Docker's config.json; make one that holds {} or set DOCKER_HOST.",
-        )
-    try:
-        arguments = ContextAPI.kwargs_from_context(name, environment)
-    except Exception as error:  # the library raises just that, KeyError and more
-        raise ConfigError(f"the Docker context {name or 'in use'!r} is malformed: {error}") from error
-    if not arguments:
-        raise ConfigError(f"there is no Docker context {name or 'of the configured name'!r}")
-    return dict(arguments)
-
-
-def _non_empty(chunks: Iterable[bytes | memoryview]) -> Iterator[bytes]:
-    """Leave out empty chunks: in HTTP's chunked coding one would end the body."""
-    return (cast("bytes", chunk) for chunk in chunks if len(chunk))
-
-
-def _check_status(response: Response, what: str) -> None:
-    if response.status_code != 200:
-        body = response.raw.read(LIMITS.engine_error_bytes, decode_content=True)
-        raise EngineLoadError(f"the engine could not {what}: {_message_of(body)}")
-
-
-def _iter_lines(response: Response) -> Iterator[bytes]:
-    """Give an answer line by line, as they come; a line without end is not waited for."""
-    line = b""
-    for chunk in response.iter_content(LIMITS.engine_error_bytes):
-        *lines, line = (line + chunk).split(b"\n")
-        if len(line) > LIMITS.engine_line_bytes:
-            raise EngineAnswerError("the engine answered with a line that has no end")
-        yield from lines
-    yield line
-
-
-def _check_progress_line(line: bytes) -> None:
-    """Look for the failure that the engine reports after it has answered 200."""
-    if not line.strip():
-        return
-    try:
-        event = json.loads(line)
-    except ValueError:
-        event = {"stream": line.decode(errors="replace")}
-    if not isinstance(event, Mapping):
-        return
-    text = str(event.get("stream", ""))
-    if "errorDetail" in event or "error" in event:
-        detail = event.get("errorDetail")
-        text = str(detail.get("message") if isinstance(detail, Mapping) else event.get("error"))
-    elif _FAILURE_TEXT not in text.lower():
-        return
-    raise EngineLoadError(f"the engine could not load the images: {_shorten(text)}")
-
-
-def _message_of(body: bytes) -> str:
-    try:
-        return _shorten(str(json.loads(body)["message"]))
-    except (ValueError, KeyError, TypeError):
-        return _shorten(body.decode(errors="replace"))
-
-
-def _shorten(text: str) -> str:
-    return text.strip()[:1000]
-
-
-@contextmanager
-def _errors_mapped(what: str, kind: type[EngineError] = EngineAnswerError) -> Iterator[None]:
-    """Turn whatever the Docker library, requests and urllib3 raise into our errors."""
-    import docker.errors
-    import requests
-    import urllib3
-
-    try:
-        yield
-    except BinarySplitError:
-        raise
-    except (
-        docker.errors.DockerException,
-        requests.RequestException,
-        urllib3.exceptions.HTTPError,
-        OSError,
-        ValueError,
-    ) as error:
-        _raise_mapped(error, what, kind)
-
-
-def _raise_mapped(error: Exception, what: str, kind: type[EngineError]) -> NoReturn:
-    import requests
-
-    causes = list(_causes(error))
-    if any(isinstance(cause, PermissionError) for cause in causes):
-        raise EnginePermissionError(f"could not {what}: not permitted") from error
-    if any(isinstance(cause, requests.Timeout | TimeoutError) for cause in causes):
-        raise EngineTimeoutError(f"could not {what}: it does not answer") from error
-    if any(isinstance(cause, FileNotFoundError | ConnectionRefusedError) for cause in causes):
-        raise EngineUnreachableError(f"could not {what}: nothing answers there") from error
-    explanation = getattr(error, "explanation", None) or error
-    raise kind(f"could not {what}: {_shorten(str(explanation))}") from error
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Give an error and all that it wraps; libraries keep the cause in ``args`` too."""
-    seen: set[int] = set()
-    rest: list[BaseException | None] = [error]
-    while rest:
-        cause = rest.pop()
-        if cause is None or id(cause) in seen:
-            continue
-        seen.add(id(cause))
-        yield cause
-        rest += [cause.__cause__, cause.__context__]
-        rest += [part for part in cause.args if isinstance(part, BaseException)]
+    def _find_data_root(self, stated: object) -> Path | None:
+        """Return the engine's folder if it is on this machine, as far as that can be seen."""
+        if not isinstance(stated, str) or not stated.startswith("/") or not self._wire.endpoint.is_local:
+            return None
+        folder = Path(stated)
+        return folder if folder.is_dir() else None

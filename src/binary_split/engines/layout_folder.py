@@ -61,22 +61,46 @@ class LayoutFolder:
             named = entries
         return named[-1] if named else None
 
-    def read_image(self, ref: ImageRef, entry: IndexEntry) -> LayoutImage:
+    def read_image(self, entry: IndexEntry, *refs: ImageRef) -> LayoutImage:
         """Read an image's documents, and check that its layers are there in their right sizes.
+
+        Args:
+            entry: leads to it.
+            refs: what it is to be called.
 
         Raises:
             ImageIncompleteError: a part is missing or malformed.
         """
+        title = refs[0] if refs else "an image"
         try:
             manifest = self._read_manifest(entry)
             config = ImageConfig.parse(self._read_document(manifest["config"]["digest"]))
             rows = zip(manifest["layers"], config.diff_ids, strict=True)
             layers = tuple(self._find_layer(row, diff_id) for row, diff_id in rows)
         except OSError as error:
-            raise ImageIncompleteError(f"{ref} in {self.folder} lacks a blob: {error}") from error
+            raise ImageIncompleteError(f"{title} in {self.folder} lacks a blob: {error}") from error
         except (KeyError, TypeError, ValueError, ImageReferenceError, ArchiveFormatError) as error:
-            raise ImageIncompleteError(f"{ref} in {self.folder} is malformed: {error}") from error
-        return LayoutImage((ref,), config, layers)
+            raise ImageIncompleteError(f"{title} in {self.folder} is malformed: {error}") from error
+        return LayoutImage(refs, config, layers)
+
+    def reachable(self, entry: IndexEntry) -> set[Digest]:
+        """Return every blob that an entry leads to, through an index for several platforms too.
+
+        Raises:
+            ImageIncompleteError: a document on the way cannot be read.
+        """
+        found: set[Digest] = set()
+        try:
+            rows = [entry]
+            while rows:
+                row = rows.pop()
+                found.add(Digest.parse(row["digest"]))
+                document = parse_json(self._read_document(row["digest"]), what="a manifest", kind=dict)
+                rows += document.get("manifests") or ()
+                found |= {Digest.parse(blob["digest"]) for blob in _blobs_of(document)}
+        except (OSError, KeyError, TypeError, ValueError, ImageReferenceError, ArchiveFormatError) as error:
+            raise ImageIncompleteError(f"an image in {self.folder} is malformed: {error}") from error
+        return found
 
     def open_layer(self, layer: Blob) -> Iterator[bytes]:
         """Give a layer's bytes as stored.
@@ -131,6 +155,29 @@ def refs_of(entry: IndexEntry) -> set[ImageRef]:
             except ImageReferenceError:
                 continue  # an annotation may say anything; what is no reference names no image
     return refs
+
+
+def without_ref(entry: IndexEntry, ref: ImageRef) -> IndexEntry | None:
+    """Return an entry with one reference less; None where it was its last one."""
+    if refs_of(entry) == {ref}:
+        return None
+    kept = {key: text for key, text in _annotations(entry).items() if not _states(key, text, ref)}
+    return {**entry, "annotations": kept}
+
+
+def with_ref(entry: IndexEntry, ref: ImageRef) -> IndexEntry:
+    """Return an entry that names the same image by another reference, and by no other."""
+    names = {_CONTAINERD_NAME: f"{ref.canonical_name}:{ref.tag}", _REF_NAME: ref.tag}
+    return {**entry, "annotations": {**_annotations(entry), **names}}
+
+
+def _states(key: str, text: object, ref: ImageRef) -> bool:
+    return key in {_CONTAINERD_NAME, _REF_NAME} and refs_of({"annotations": {key: text}}) == {ref}
+
+
+def _blobs_of(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    config = manifest.get("config")
+    return [*([config] if config else ()), *(manifest.get("layers") or ())]
 
 
 def _is_named_by_tag_alone(entry: IndexEntry, tag: str) -> bool:

@@ -98,6 +98,11 @@ def is_tokens_own(bearer: Bearer, key_id: str) -> bool:
     return bearer.device_id is None and bearer.token_key_id == key_id
 
 
+def holds_key(bearer: Bearer, key_id: str, now: int) -> bool:
+    """Tell whether the bearer has a right to a key now, even one whose uses are spent."""
+    return is_tokens_own(bearer, key_id) or bool(usable_grants(bearer.grants, key_id, now, with_used_up=True))
+
+
 def usable_grants(
     grants: Iterable[Grant], key_id: str, now: int, *, with_used_up: bool = False
 ) -> list[Grant]:

@@ -9,9 +9,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Request, Security
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
-from binary_split.errors import ConfigError, EnrolmentRefusedError, KeyStoreDamagedError
+from binary_split.errors import ConfigError, EnrolmentRefusedError
 from binary_split.keyservice.answers import StoreOf, client_of
 from binary_split.keyservice.bearer import BearerToken
 from binary_split.keyservice.device_schemas import (
@@ -20,14 +21,16 @@ from binary_split.keyservice.device_schemas import (
     RELEASE_ANSWERS,
     RELEASE_BODY,
 )
-from binary_split.keyservice.problems import MALFORMED_BODY, NO_STORE, ProblemError
-from binary_split.keyservice.releases import Released, ReleaseRequest
-from binary_split.sealedfragment import MEDIA_TYPE, Binding, PublicKey, parse_nonce, seal_fragment
+from binary_split.keyservice.problems import LATE_BODY, MALFORMED_BODY, NO_STORE, ProblemError
+from binary_split.keyservice.releases import ReleaseRequest
+from binary_split.keyservice.sealing import seal_released
+from binary_split.sealedfragment import MEDIA_TYPE, PublicKey, parse_nonce
 
 ENROLLED_TOKEN_LIFETIME = timedelta(days=365)
 """How long the token works that an enrolment gives."""
 
 _BODY_BYTES = 16 * 1024
+_BODY_TIMEOUT_S = 10
 
 router = APIRouter(redirect_slashes=False)
 
@@ -51,7 +54,7 @@ async def _release(
         raise ProblemError(MALFORMED_BODY) from None
     asked = ReleaseRequest(token=token, key_id=key_id, is_sealed=True, nonce=nonce, source=client_of(request))
     released = await asyncio.wrap_future(store.submit_release(asked))
-    return Response(_seal(released, nonce), media_type=MEDIA_TYPE, headers=NO_STORE)
+    return Response(seal_released(released, nonce).serialise(), media_type=MEDIA_TYPE, headers=NO_STORE)
 
 
 @router.post(
@@ -88,32 +91,35 @@ async def _enroll(request: Request, store: StoreOf) -> Response:
     return JSONResponse(document, headers=NO_STORE)
 
 
-def _seal(released: Released, nonce: bytes) -> bytes:
-    """Seal what was released, to the key that its device enrolled and to no other."""
-    try:
-        public_key = PublicKey.parse((released.public_key or b"").decode("ascii", "replace"))
-        binding = Binding(released.device_id or "", released.key_id, nonce)
-        return seal_fragment(released.fragment, public_key, binding).serialise()
-    except ConfigError:
-        raise KeyStoreDamagedError(f"the public key of {released.device_id!r} is none") from None
-
-
 async def _read_texts(request: Request, *names: str) -> list[str]:
     """Return these members of the JSON object that is the body; others are passed over.
 
     Raises:
-        ProblemError: it is no such object, or too long.
+        ProblemError: it is no such object, too long or too slow.
     """
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > _BODY_BYTES:
-            raise ProblemError(MALFORMED_BODY)
     try:
-        document = json.loads(body)
+        document = json.loads(await _read_body(request))
         texts = [document[name] for name in names]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise ProblemError(MALFORMED_BODY) from None
     if not all(isinstance(text, str) and text.isascii() for text in texts):
         raise ProblemError(MALFORMED_BODY)
     return texts
+
+
+async def _read_body(request: Request) -> bytes:
+    """Return the body, which anybody may send: it has a bound and a deadline.
+
+    Raises:
+        ProblemError: it is too long or too slow, or its sender has left.
+    """
+    body = bytearray()
+    try:
+        async with asyncio.timeout(_BODY_TIMEOUT_S):
+            async for part in request.stream():
+                body += part
+                if len(body) > _BODY_BYTES:
+                    raise ProblemError(MALFORMED_BODY)
+    except (TimeoutError, ClientDisconnect):
+        raise ProblemError(LATE_BODY) from None
+    return bytes(body)

@@ -182,7 +182,7 @@ def _spend(turn: Transaction, code: str, public_key: bytes | None) -> tuple[str,
     ).first()
     if row is None or row.state != "active":
         raise EnrolmentRefusedError("the enrolment code does not work")
-    if row.used_at is not None and public_key is not None and row.public_key == public_key:
+    if row.used_at is not None and public_key is not None and bytes(row.public_key or b"") == public_key:
         return row.code_id, row.device_id, True
     spent = turn.connection.execute(
         update(ENROLMENT_CODES)

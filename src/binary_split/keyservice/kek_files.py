@@ -17,7 +17,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from binary_split.errors import KeyEncryptionKeyError
-from binary_split.files import write_secret
+from binary_split.files import create_secret
 from binary_split.keyservice.envelope import KEY_BYTES
 
 KEK_NAME = "kek"
@@ -47,7 +47,7 @@ def create_kek(path: Path) -> bytes:
         OutputError: the file exists, or cannot be written.
     """
     key = AESGCM.generate_key(bit_length=8 * KEY_BYTES)
-    write_secret(path, key)
+    create_secret(path, key)
     return key
 
 
@@ -73,6 +73,21 @@ def read_keks(folder: Path, *, unwrap: Unwrap, is_private: bool = True) -> list[
     return [_read(path, unwrap, is_private=is_private) for path in paths]
 
 
+def read_wrapped(path: Path) -> bytes | None:
+    """Return the content of a file that holds a wrapped key, None where it holds a key itself.
+
+    Raises:
+        KeyEncryptionKeyError: it cannot be read.
+    """
+    content = read_private(path, what="key-encryption key", max_bytes=_WRAPPED_BYTES, is_private=False)
+    return content if is_wrapped(content) else None
+
+
+def is_wrapped(content: bytes) -> bool:
+    """Tell whether a file's content is a wrapped key."""
+    return len(content) > KEY_BYTES and content.startswith(b"{")
+
+
 def read_private(path: Path, *, what: str, max_bytes: int, is_private: bool) -> bytes:
     """Read a secret of the service's own.
 
@@ -95,7 +110,7 @@ def read_private(path: Path, *, what: str, max_bytes: int, is_private: bool) -> 
 
 def _read(path: Path, unwrap: Unwrap, *, is_private: bool) -> bytes:
     content = read_private(path, what="key-encryption key", max_bytes=_WRAPPED_BYTES, is_private=is_private)
-    if len(content) > KEY_BYTES and content.startswith(b"{"):
+    if is_wrapped(content):
         content = unwrap(content)
     if len(content) != KEY_BYTES:
         raise KeyEncryptionKeyError(f"the key-encryption key {path} is not exactly {KEY_BYTES} bytes long")

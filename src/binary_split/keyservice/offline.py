@@ -60,4 +60,7 @@ class OfflineRelease:
 
 
 def _told(device_id: str, key_id: str, reason: str) -> RecordError:
-    return RecordError(f"key {key_id!r} is not released to device {device_id!r}: {reason}", hint="")
+    return RecordError(
+        f"key {key_id!r} is not released to device {device_id!r}: {reason}",
+        hint="Look at the key, and at the device's enrolment and grants.",
+    )

@@ -97,6 +97,7 @@ DEVICE_KEY_NEEDED = (
     )
 )
 REFUSED_CODE = Problem(HTTPStatus.FORBIDDEN, "The code is unknown, was used or has expired.")
+LATE_BODY = Problem(HTTPStatus.REQUEST_TIMEOUT, "The body did not come.", {"Connection": "close"})
 MALFORMED_BODY = Problem(HTTPStatus.BAD_REQUEST, "The body is not the JSON that this needs.")
 UNAVAILABLE = Problem(
     HTTPStatus.SERVICE_UNAVAILABLE, "The store cannot be used now.", {"Retry-After": str(RETRY_AFTER_S)}

@@ -20,7 +20,7 @@ from binary_split.errors import (
     TokenRejectedError,
 )
 from binary_split.keyservice.chain import AuditEvent
-from binary_split.keyservice.decision import Bearer, is_tokens_own, meant_key, refuse_release, usable_grants
+from binary_split.keyservice.decision import holds_key, is_tokens_own, meant_key, refuse_release
 from binary_split.keyservice.failures import FailureTally
 from binary_split.keyservice.keyring import KeyRing
 from binary_split.keyservice.ledger import Ledger, Transaction
@@ -29,7 +29,7 @@ from binary_split.keyservice.release_reads import BatchFacts, TokenFacts, read_f
 from binary_split.keyservice.release_spending import RefusedError, Spending
 from binary_split.keyservice.schema import SPENT_NONCES
 from binary_split.keyservice.tokens import hash_token
-from binary_split.model import Fragment, is_key_id
+from binary_split.model import Fragment
 
 NONCE_BYTES = (16, 64)
 """A nonce is of a length between these two."""
@@ -139,20 +139,17 @@ class ReleaseDesk:
         bearer = token.bearer
         self.pace.verify(bearer.token_id, bearer.device_id)
         key_id = meant_key(bearer, request.key_id, turn.now)
-        # A malformed key-id is like an unknown one; PostgreSQL would not even compare it.
-        key = facts.keys.get(key_id) if key_id is not None and is_key_id(key_id) else None
+        if key_id is None or not holds_key(bearer, key_id, turn.now):
+            raise RefusedError("no-grant")
+        key = facts.keys.get(key_id)
         reason = refuse_release(bearer, None if key is None else key.facts, is_sealed=request.is_sealed)
-        if reason == "plain-refused" and key is not None and _may_have(bearer, key.facts.key_id, turn.now):
+        if reason == "plain-refused":  # its bearer holds the key, and has asked in the wrong way
             raise RefusedError(reason, told=DeviceKeyNeededError("the fragment is released sealed only"))
         if reason is not None or key is None:
             raise RefusedError(reason or "no-such-key")
-        key_id = key.facts.key_id
-        is_own = is_tokens_own(bearer, key_id)
-        if not is_own and not usable_grants(bearer.grants, key_id, turn.now, with_used_up=True):
-            raise RefusedError("no-grant")
         # Opened before anything is spent: a damaged row costs nobody a use.
         fragment = self._ring.open(turn.connection, key.kek_id, key_id, key.sealed)
-        is_repeat = False if is_own else spending.spend(bearer, key_id, request.nonce)
+        is_repeat = False if is_tokens_own(bearer, key_id) else spending.spend(bearer, key_id, request.nonce)
         detail = {"token_id": bearer.token_id, "source": request.source}
         if request.is_sealed:
             detail["sealed"] = "yes"
@@ -168,11 +165,6 @@ class ReleaseDesk:
             )
         )
         return Released(fragment, key_id, bearer.token_id, bearer.device_id, token.public_key, is_repeat, seq)
-
-
-def _may_have(bearer: Bearer, key_id: str, now: int) -> bool:
-    """Tell whether the way of asking is all that is wrong; who may not have the key is told nothing."""
-    return is_tokens_own(bearer, key_id) or bool(usable_grants(bearer.grants, key_id, now))
 
 
 def _verify_token(token: TokenFacts | None, now: int) -> TokenFacts:

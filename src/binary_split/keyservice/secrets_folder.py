@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from binary_split.errors import KeyEncryptionKeyError
-from binary_split.files import write_secret
+from binary_split.files import create_secret
 from binary_split.keyservice.chain import AuditChain
 from binary_split.keyservice.kek_files import KEK_NAME, kek_paths, read_keks, read_private
 from binary_split.keyservice.transit import TransitUnwrapper
@@ -43,11 +43,14 @@ class SecretsFolder:
         self._credentials = credentials
 
     @property
+    def is_managed(self) -> bool:
+        """Whether the key-encryption keys come from the service manager."""
+        return self._credentials is not None and self._has_keks(self._credentials)
+
+    @property
     def kek_folder(self) -> Path:
         """The folder of the key-encryption keys."""
-        if self._credentials is not None and self._has_keks(self._credentials):
-            return self._credentials
-        return self._state
+        return self._credentials if self._credentials is not None and self.is_managed else self._state
 
     def read_keks(self) -> list[bytes]:
         """Read every key-encryption key.
@@ -57,7 +60,7 @@ class SecretsFolder:
         """
         folder = self.kek_folder
         return read_keks(
-            folder, unwrap=TransitUnwrapper(self._vault_token), is_private=folder != self._credentials
+            folder, unwrap=TransitUnwrapper(self.read_vault_token), is_private=folder != self._credentials
         )
 
     def read_audit_keys(self) -> AuditKeys:
@@ -85,9 +88,14 @@ class SecretsFolder:
         Raises:
             OutputError: there is one already, or it cannot be written.
         """
-        write_secret(self._state / AUDIT_KEY_NAME, os.urandom(_SEED_BYTES))
+        create_secret(self._state / AUDIT_KEY_NAME, os.urandom(_SEED_BYTES))
 
-    def _vault_token(self) -> str:
+    def read_vault_token(self) -> str:
+        """Read the token for a transit engine.
+
+        Raises:
+            KeyEncryptionKeyError: it is missing or open to others.
+        """
         path, is_private = self._place(VAULT_TOKEN_NAME)
         token = read_private(path, what="vault token", max_bytes=_VAULT_TOKEN_BYTES, is_private=is_private)
         return token.decode("ascii", "replace").strip()

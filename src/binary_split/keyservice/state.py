@@ -6,7 +6,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -27,27 +27,27 @@ from binary_split.keyservice.database import (
     writing,
 )
 from binary_split.keyservice.envelope import Envelope
-from binary_split.keyservice.kek_files import KEK_NAME, create_kek, read_private
+from binary_split.keyservice.kek_files import KEK_NAME, read_private
+from binary_split.keyservice.kek_making import TransitAccess, create_first_kek
 from binary_split.keyservice.keyring import KeyRing
 from binary_split.keyservice.ledger import read_head
 from binary_split.keyservice.migrations import is_initialised, upgrade_schema, verify_schema
 from binary_split.keyservice.restore import verify_not_older
 from binary_split.keyservice.schema import FIRST_KEK_ID, KEKS
-from binary_split.keyservice.secrets_folder import AUDIT_KEY_NAME, SecretsFolder
+from binary_split.keyservice.secrets_folder import AUDIT_KEY_NAME, VAULT_TOKEN_NAME, SecretsFolder
 from binary_split.keyservice.store import Parts, Store
 
 DATABASE_NAME = "keyservice.sqlite3"
 DATABASE_URL_NAME = "database-url"
 CHECKPOINTS_NAME = "audit-checkpoints"
 KEY_ENCRYPTION_KEY_NAME = KEK_NAME
-_NAMES = (KEK_NAME, AUDIT_KEY_NAME, DATABASE_NAME, DATABASE_URL_NAME)
+_NAMES = (KEK_NAME, VAULT_TOKEN_NAME, AUDIT_KEY_NAME, DATABASE_NAME, DATABASE_URL_NAME)
 _URL_BYTES = 4096
 
-MakeKek = Callable[[Path], bytes]
-"""Writes a new key-encryption key's file and returns the key."""
 
-
-def create_state(folder: Path, *, database_url: str | None = None, make_kek: MakeKek = create_kek) -> None:
+def create_state(
+    folder: Path, *, database_url: str | None = None, transit: TransitAccess | None = None
+) -> None:
     """Make the folder (0700), a new key-encryption key, a new audit key and an empty database.
 
     All are built in a folder beside their place and then linked there, which cannot replace a file.
@@ -55,18 +55,19 @@ def create_state(folder: Path, *, database_url: str | None = None, make_kek: Mak
     Args:
         folder: where.
         database_url: of an empty PostgreSQL database; None makes a SQLite file in the folder.
-        make_kek: makes the key-encryption key's file.
+        transit: keeps the key-encryption key wrapped; None puts the key itself into its file.
 
     Raises:
         KeyStoreStateError: one of them is there already, the folder is open to others, or it cannot be
             written; what this call had made is removed again. The PostgreSQL database is not empty.
         ConfigError: the URL is none.
+        KeyEncryptionKeyError: the transit engine is away or refuses.
     """
     with _made_folder(folder):
         _refuse_old_state(folder)
         workshop = Path(tempfile.mkdtemp(prefix=".init-", dir=folder))
         try:
-            _build(workshop, database_url, make_kek)
+            _build(workshop, database_url, transit)
             _publish(workshop, folder)
         finally:
             shutil.rmtree(workshop, ignore_errors=True)
@@ -93,7 +94,7 @@ def open_state(
         KeyStoreDamagedError: the database is damaged.
         KeyStoreRolledBackError: the database is older than its checkpoints.
     """
-    secrets = SecretsFolder(folder, credentials_folder())
+    secrets = state_secrets(folder)
     engine = connect_state(folder, busy_timeout_s=busy_timeout_s)
     try:
         ring = KeyRing(secrets.read_keks)
@@ -108,6 +109,11 @@ def open_state(
         engine.dispose()
         raise
     return Store(Parts(engine, ring, audit_keys, checkpoints), clock=clock)
+
+
+def state_secrets(folder: Path) -> SecretsFolder:
+    """Return the secrets of a state folder, or the service manager's in their place."""
+    return SecretsFolder(folder, credentials_folder())
 
 
 def connect_state(folder: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Engine:
@@ -137,7 +143,7 @@ def migrate_state(folder: Path) -> None:
     Raises:
         KeyStoreStateError: there is no state, or it is locked.
     """
-    secrets = SecretsFolder(folder, credentials_folder())
+    secrets = state_secrets(folder)
     engine = connect_state(folder)
     try:
         with writing(engine) as connection:
@@ -179,8 +185,8 @@ def _made_folder(folder: Path) -> Iterator[None]:
         raise
 
 
-def _build(workshop: Path, database_url: str | None, make_kek: MakeKek) -> None:
-    key = make_kek(workshop / KEK_NAME)
+def _build(workshop: Path, database_url: str | None, transit: TransitAccess | None) -> None:
+    key = create_first_kek(workshop, transit)
     SecretsFolder(workshop, None).create_audit_key()
     if database_url is None:
         create_database_file(workshop / DATABASE_NAME)

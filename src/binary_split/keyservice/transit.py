@@ -71,17 +71,25 @@ class TransitUnwrapper:
         Raises:
             KeyEncryptionKeyError: the content is none, or the engine is away or refuses.
         """
-        try:
-            document = json.loads(content)
-            place = TransitKey(**document["transit"])
-            ciphertext = str(document["ciphertext"])
-        except (ValueError, TypeError, KeyError, ConfigError, RecursionError):
-            raise KeyEncryptionKeyError("the key-encryption key's file names no transit engine") from None
+        place, ciphertext = parse_wrapped(content)
         with _engine(place, self._read_token()) as engine:
             answer = engine.decrypt_data(
                 name=place.key, ciphertext=ciphertext, associated_data=_CONTEXT, mount_point=place.mount
             )
             return _decoded(answer, "plaintext")
+
+
+def parse_wrapped(content: bytes) -> tuple[TransitKey, str]:
+    """Return where a file's key is unwrapped, and what is to be unwrapped.
+
+    Raises:
+        KeyEncryptionKeyError: the content is none of ``wrap_kek``.
+    """
+    try:
+        document = json.loads(content)
+        return TransitKey(**document["transit"]), str(document["ciphertext"])
+    except (ValueError, TypeError, KeyError, ConfigError, RecursionError):
+        raise KeyEncryptionKeyError("the key-encryption key's file names no transit engine") from None
 
 
 def wrap_kek(place: TransitKey, token: str, key: bytes) -> bytes:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Protocol
+from copy import copy
+from typing import Protocol, Self
 
 from binary_split.config import LIMITS
 from binary_split.errors import ArchiveFormatError
@@ -28,6 +29,9 @@ class ImageContents(Protocol):
 
     def head(self, name: str, size: int) -> bytes:
         """Return the first bytes of a file."""
+
+    def through(self, source: ByteSource) -> Self:
+        """Return the same contents, read through another reader of the same plaintext."""
 
     def chunks(self, name: str) -> Iterator[memoryview]:
         """Give the content of a file; each chunk is valid until the next one is asked for."""
@@ -70,6 +74,12 @@ class ImageTar:
     def plain_size(self, name: str) -> int | None:  # noqa: ARG002 - the interface's
         """Return None: no header states it."""
         return None
+
+    def through(self, source: ByteSource) -> Self:
+        """Return the same contents, read through another reader of the same plaintext."""
+        other = copy(self)
+        other._source = source  # noqa: SLF001 - of this very class
+        return other
 
     def head(self, name: str, size: int) -> bytes:
         """Return the first bytes of a file."""

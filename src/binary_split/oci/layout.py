@@ -7,8 +7,9 @@ for the full name, and Docker's ``manifest.json``.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 from binary_split.errors import ArchiveDamagedError
@@ -48,6 +49,14 @@ class LayoutImage:
         object.__setattr__(self, "manifest_digest", hash_bytes(manifest))
 
 
+class LayoutForm(Enum):
+    """By which documents a tar names its images."""
+
+    BOTH = "an OCI image layout and a docker archive"
+    DOCKER = "a docker archive"
+    OCI = "an OCI image layout"
+
+
 class LayoutTar:
     """Images as one tar: layers first, then everything that names them.
 
@@ -56,8 +65,10 @@ class LayoutTar:
 
     Args:
         images: what to write; their layers are written once each, in the order of ``layers``.
-        layers: all layers, in the order in which the source can best read them.
+        layers: all layers, in the order in which the source can best read them; one that is left out must
+            be there where the tar goes.
         open_layer: gives the bytes of a layer as stored.
+        form: by which documents it names the images.
     """
 
     def __init__(
@@ -65,11 +76,12 @@ class LayoutTar:
         images: Iterable[LayoutImage],
         layers: Iterable[Blob],
         open_layer: Callable[[Blob], Iterable[bytes | memoryview]],
+        *,
+        form: LayoutForm = LayoutForm.BOTH,
     ) -> None:
-        self._images = tuple(images)
         self._layers = tuple(dict.fromkeys(layers))
         self._open_layer = open_layer
-        self._documents = _serialise_documents(self._images)
+        self._documents = _serialise_documents(tuple(images), form)
 
     @property
     def size(self) -> int:
@@ -77,8 +89,11 @@ class LayoutTar:
         contents = [*(layer.size for layer in self._layers), *map(len, self._documents.values())]
         return sum(RECORD + padded(size) for size in contents) + len(END)
 
-    def chunks(self) -> Iterator[bytes | memoryview]:
+    def chunks(self, *, before_naming: Callable[[], None] = lambda: None) -> Iterator[bytes | memoryview]:
         """Give the tar; each chunk is valid until the next is asked for.
+
+        Args:
+            before_naming: is called when every layer has matched, before anything that names an image.
 
         Raises:
             ArchiveDamagedError: a layer is not the one that it should be.
@@ -87,6 +102,7 @@ class LayoutTar:
             yield serialise_header(blob_path(layer.digest), layer.size)
             yield from self._verified(layer)
             yield bytes(padded(layer.size) - layer.size)
+        before_naming()
         for name, content in self._documents.items():
             yield serialise_header(name, len(content))
             yield content.ljust(padded(len(content)), b"\0")
@@ -148,13 +164,13 @@ def image_documents(images: Iterable[LayoutImage]) -> dict[str, bytes]:
     return documents
 
 
-def _serialise_documents(images: Iterable[LayoutImage]) -> dict[str, bytes]:
-    images = tuple(images)
-    return image_documents(images) | {
-        OCI_LAYOUT: LAYOUT_VERSION,
-        INDEX: serialise_index(images),
-        MANIFEST: serialise_docker_manifest(images),
-    }
+def _serialise_documents(images: Sequence[LayoutImage], form: LayoutForm) -> dict[str, bytes]:
+    documents = image_documents(images)
+    if form is not LayoutForm.DOCKER:
+        documents |= {OCI_LAYOUT: LAYOUT_VERSION, INDEX: serialise_index(images)}
+    if form is not LayoutForm.OCI:
+        documents |= {MANIFEST: serialise_docker_manifest(images)}
+    return documents
 
 
 def _serialise_manifest(config: ImageConfig, layers: Iterable[Blob]) -> bytes:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from copy import copy
+from typing import Self
 
 from binary_split.config import LIMITS
 from binary_split.errors import ArchiveFormatError
@@ -36,6 +38,7 @@ class ReleaseContents:
     reads them, against the digest in its name.
 
     Attributes:
+        envelope: the content of ``release.json``, as it was verified.
         statement: what the release is.
         images: its images.
         members: the layers, by the names of their blobs.
@@ -51,8 +54,10 @@ class ReleaseContents:
         self._at = 0
         if self._read_member(OCI_LAYOUT, len(LAYOUT_VERSION)) != LAYOUT_VERSION:
             raise ArchiveFormatError(f"{OCI_LAYOUT} is not that of a release")
-        envelope = self._read_member(RELEASE, LIMITS.envelope_bytes)
-        self.statement = ReleaseStatement.parse(open_envelope(envelope))
+        self.envelope = self._read_member(RELEASE, LIMITS.envelope_bytes)
+        self.statement = ReleaseStatement.parse(open_envelope(self.envelope))
+        if self.statement.archive is not None:
+            raise ArchiveFormatError("the statement within is about another archive, which it lies beside")
         index = self._read_member(INDEX, LIMITS.manifest_bytes)
         docker_manifest = self._read_member(MANIFEST, LIMITS.manifest_bytes)
         documents = self._read_documents()
@@ -69,6 +74,12 @@ class ReleaseContents:
     def plain_size(self, name: str) -> int | None:
         """Return a layer's uncompressed length in bytes, as stated."""
         return self._plain_sizes[name]
+
+    def through(self, source: ByteSource) -> Self:
+        """Return the same contents, read through another reader of the same plaintext."""
+        other = copy(self)
+        other._source = source  # noqa: SLF001 - of this very class
+        return other
 
     def head(self, name: str, size: int) -> bytes:
         """Return the first bytes of a layer."""

@@ -68,7 +68,9 @@ class SealedFragment:
             SealedFragmentError: it is anything else.
         """
         parsed = _parse(document) if len(document) <= LIMITS.sealed_fragment_bytes else None
-        if parsed is None or parsed.serialise() != document:
+        is_canonical = parsed is not None and parsed.serialise() == document
+        del document  # it may be a fragment, given by mistake: a report that shows variables shows none
+        if parsed is None or not is_canonical:
             raise SealedFragmentError("this is no sealed fragment, or it was damaged")
         return parsed
 

@@ -145,9 +145,8 @@ def _choose_layers(
 
 def _write(tar: ReleaseTar, order: AgeOrder, sink: Sink, report: ProgressSink) -> None:
     done = 0
-    writer = begin_age(sink, order.recipients)
-    for chunk in tar.chunks():
-        writer.write(chunk)
-        done += len(chunk)
-        report(Progress("sealing", done, tar.size))
-    writer.finish()
+    with begin_age(sink, order.recipients) as writer:
+        for chunk in tar.chunks():
+            writer.write(chunk)
+            done += len(chunk)
+            report(Progress("sealing", done, tar.size))

@@ -41,6 +41,7 @@ class Spool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._writer.abandon()
         if self._reader is not None:
             self._reader.close()
         self._file.close()

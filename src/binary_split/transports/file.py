@@ -44,5 +44,12 @@ class FileSource(io.FileIO):
         except OSError as error:
             raise self._unreadable(error) from error
 
+    def read_at(self, offset: int, target: memoryview) -> int:
+        """Read some bytes at ``offset``, whatever the position, which stays; 0 at the end. For any thread."""
+        try:
+            return os.preadv(self.fileno(), [target], offset)
+        except OSError as error:
+            raise self._unreadable(error) from error
+
     def _unreadable(self, error: OSError) -> ArchiveUnreadableError:
         return ArchiveUnreadableError(f"cannot read the archive {self.path}: {error.strerror or error}")

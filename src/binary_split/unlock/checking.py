@@ -17,12 +17,14 @@ class ExpectedImage:
 
     Attributes:
         manifest_digest: of the manifest under which it was, or would be, sent.
+        blobs: its layers in the form in which they were, or would be, sent.
     """
 
     ref: ImageRef
     config_digest: Digest | None = None
     manifest_digest: Digest | None = None
     diff_ids: tuple[Digest, ...] | None = None
+    blobs: tuple[Digest, ...] = ()
 
     def is_met_by(self, found: EngineImage, id_kind: IdKind) -> bool:
         """Whether an engine's image is this one. An id that cannot be compared proves nothing."""

@@ -2,160 +2,256 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Protocol
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import UTC, datetime
+from typing import TypeVar
 
 from binary_split.archive.age import FragmentIdentity
 from binary_split.archive.detect import ArchiveFormat, read_format
-from binary_split.engines import Engine
-from binary_split.model import Fragment, ImagePins, ImageRef, Progress, ProgressSink, ignore_progress
+from binary_split.config import LIMITS
+from binary_split.engines import Abort, Engine
+from binary_split.errors import BinarySplitError
+from binary_split.model import Fragment, Progress, ProgressSink, ignore_progress
+from binary_split.oci.layout import LayoutTar
 from binary_split.transports.file import FileSource
-from binary_split.unlock.checking import ExpectedImage, find_lacking, verify_images
+from binary_split.unlock import transaction as transactions
+from binary_split.unlock.beat import beating
+from binary_split.unlock.installed import find_installed, verify_not_older
+from binary_split.unlock.journal import Journal
+from binary_split.unlock.load_plan import LoadPlan, make_plan, verify_room
+from binary_split.unlock.loading import Loader
 from binary_split.unlock.opening import (
     OpenedArchive,
-    Trust,
-    one_kind_of_damage,
+    name_archive,
     open_cbc,
-    open_release,
-    pin_release,
+    open_signed,
 )
-from binary_split.unlock.plan import build_tar, plan_images
+from binary_split.unlock.order import FragmentSource, UnlockOrder, UnlockResult
+from binary_split.unlock.plan import index_layers, layer_opener, plan_images
+from binary_split.unlock.records import InstalledRelease, Move, Transaction
+from binary_split.unlock.staging import image_number, part_tar, staged_images, staging_ref
 from binary_split.unlock.states import State, advance
+from binary_split.unlock.tally import ENGINE, Tally
 
+_T = TypeVar("_T")
 
-class FragmentSource(Protocol):
-    """Where the fragment comes from."""
-
-    def authenticate(self) -> None:
-        """Get ready to prove who asks: read the token."""
-
-    def fetch(self) -> Fragment:
-        """Return the fragment."""
-
-
-@dataclass(frozen=True, slots=True)
-class UnlockOrder:
-    """What to unlock.
-
-    Attributes:
-        images: the images of the release; an ``age`` archive's statement says more, and is asked.
-        pins: their config digests; None: take what a ``cbc`` archive says (``--allow-unauthenticated``).
-        version: which an ``age`` archive must be; None: any.
-        trust: whose ``age`` archives are believed.
-    """
-
-    archive: Path
-    images: tuple[ImageRef, ...]
-    pins: ImagePins | None
-    version: str | None = None
-    trust: Trust = field(default_factory=Trust)
-
-
-@dataclass(frozen=True, slots=True)
-class UnlockResult:
-    """What an unlock did.
-
-    Attributes:
-        images: everything that is proven to be there now.
-        loaded: the references that were not there before.
-        sent_bytes: length of the tar that the engine was sent.
-    """
-
-    images: tuple[ExpectedImage, ...]
-    loaded: tuple[ImageRef, ...] = ()
-    sent_bytes: int = 0
+KEY_SERVICE = "the key service"
+OTHER_UNLOCK = "another unlock"
+_SWEEP_S = 1.0  # after Ctrl-C; what is left by then is removed by the next run
 
 
 def unlock(
-    order: UnlockOrder, engine: Engine, source: FragmentSource, *, report: ProgressSink = ignore_progress
+    order: UnlockOrder,
+    engine: Engine,
+    source: FragmentSource,
+    journal: Journal,
+    *,
+    report: ProgressSink = ignore_progress,
+    abort: Abort | None = None,
 ) -> UnlockResult:
     """Make the engine have every image of a release; does nothing where it has them all.
+
+    Args:
+        order: what to unlock.
+        engine: where to.
+        source: gives the fragment, if one is needed.
+        journal: of that engine.
+        report: is told of progress, at least once a second.
+        abort: ends the unlock from another thread.
 
     Raises:
         BinarySplitError: of the kind of whatever went wrong; the images that were there before still are.
     """
-    enter = _Steps(report)
+    run = _Run(order, engine, source, journal, report, abort or Abort())
     try:
-        return _unlock(order, engine, source, enter, report)
+        waiting = Progress(State.CHECKING, waiting_for=OTHER_UNLOCK)
+        with journal.locked(lambda: report(waiting)):
+            return run.unlock()
     except BaseException:
-        enter(State.ERROR)
+        run.enter(State.ERROR)
         raise
 
 
-def _unlock(
-    order: UnlockOrder, engine: Engine, source: FragmentSource, enter: _Steps, report: ProgressSink
-) -> UnlockResult:
-    enter(State.CHECKING)
-    if (known := _find_installed(order, engine)) is not None:
-        enter(State.READY)
-        return UnlockResult(known)
-    with FileSource(order.archive) as archive:
-        archive_format = read_format(archive)
-        if archive_format is ArchiveFormat.AGE:
-            order.trust.verify_possible()
-        enter(State.AUTHENTICATING)
-        source.authenticate()
-        enter(State.DOWNLOADING_KEY)
-        fragment = source.fetch()
-        enter(State.DECRYPTING)
-        with _open(order, archive, archive_format, fragment) as opened:
-            images = plan_images(opened.contents, opened.refs, opened.pins)
-            expected = tuple(row for image in images for row in image.expected())
-            lacking = {row.ref for row in find_lacking(engine, expected)}
-            if not lacking:
-                enter(State.READY)
-                return UnlockResult(expected)
-            enter(State.LOADING_IMAGES)
-            payload = build_tar(opened.contents, (row for row in images if lacking & set(row.layout.refs)))
-            engine.load(_counted(payload.chunks(), payload.size, report))
-    enter(State.VERIFYING)
-    verify_images(engine, expected)
-    enter(State.READY)
-    return UnlockResult(expected, tuple(sorted(lacking)), payload.size)
+def plan_unlock(
+    order: UnlockOrder, engine: Engine, source: FragmentSource, journal: Journal
+) -> LoadPlan | UnlockResult:
+    """Return what an unlock would do, or the result that it has already; nothing is changed.
+
+    Raises:
+        BinarySplitError: as for `unlock`.
+    """
+    run = _Run(order, engine, source, journal, ignore_progress, Abort())
+    return run.plan()
 
 
-def _find_installed(order: UnlockOrder, engine: Engine) -> tuple[ExpectedImage, ...] | None:
-    """Return the images if all that is known of them without the archive says that they are there."""
-    if not order.images:
-        return None
-    pins = order.pins or {}
-    expected = tuple(ExpectedImage(ref, pins.get(ref)) for ref in order.images)
-    return None if find_lacking(engine, expected) else expected
+class _Run:
+    """One unlock under way."""
 
-
-@contextmanager
-def _open(
-    order: UnlockOrder, archive: FileSource, archive_format: ArchiveFormat, fragment: Fragment
-) -> Iterator[OpenedArchive]:
-    if archive_format is ArchiveFormat.CBC:
-        yield open_cbc(archive, fragment, order.images, order.pins)
-        return
-    with open_release(archive, [FragmentIdentity(fragment)], order.trust) as contents:
-        pins = pin_release(contents.statement, version=order.version)
-        yield OpenedArchive(contents, tuple(pins), pins)
-
-
-class _Steps:
-    """Says which state is entered, and that no state is entered out of order."""
-
-    def __init__(self, report: ProgressSink) -> None:
+    def __init__(
+        self,
+        order: UnlockOrder,
+        engine: Engine,
+        source: FragmentSource,
+        journal: Journal,
+        report: ProgressSink,
+        abort: Abort,
+    ) -> None:
+        self._order = order
+        self._engine = engine
+        self._source = source
+        self._journal = journal
+        self._report = report
+        self._abort = abort
         self._state = State.IDLE
-        self._report: Callable[[Progress], None] = report
 
-    def __call__(self, state: State) -> None:
+    def enter(self, state: State) -> None:
+        """Enter a state and say so."""
         self._state = advance(self._state, state)
         self._report(Progress(state))
 
+    def plan(self) -> LoadPlan | UnlockResult:
+        """Find out what is to be done."""
+        self.enter(State.CHECKING)
+        releases = self._journal.read_releases()
+        if (known := find_installed(self._order, self._engine, releases)) is not None:
+            return UnlockResult(known)
+        with self._opened() as opened:
+            return self._make_plan(opened, releases)
 
-def _counted(
-    chunks: Iterable[bytes | memoryview], total: int, report: ProgressSink
-) -> Iterator[bytes | memoryview]:
-    done = 0
-    with one_kind_of_damage():
-        for chunk in chunks:
-            yield chunk
-            done += len(chunk)
-            report(Progress(State.LOADING_IMAGES, done, total))
+    def unlock(self) -> UnlockResult:
+        """Do it."""
+        self.enter(State.CHECKING)
+        stray = self._watched(lambda: transactions.recover(self._engine, self._journal))
+        releases = self._journal.read_releases()
+        known = self._watched(lambda: find_installed(self._order, self._engine, releases))
+        if known is not None:
+            self.enter(State.READY)
+            return UnlockResult(known)
+        with self._opened() as opened:
+            plan = self._watched(lambda: self._make_plan(opened, releases))
+            release = self._describe(opened, plan)
+            if not plan.lacking:
+                self._journal.write_release(release)
+                self.enter(State.READY)
+                return UnlockResult(plan.expected())
+            verify_room(plan, self._engine.describe())
+            self.enter(State.LOADING_IMAGES)
+            transaction = _begin(self._journal, plan, release)
+            with self._undone_on_failure(transaction):
+                tally = self._load(opened, plan, transaction)
+                self.enter(State.VERIFYING)
+                self._watched(lambda: transactions.verify_staged(self._engine, transaction))
+        self._watched(lambda: transactions.commit(self._engine, self._journal, transaction))
+        if stray is not None:
+            transactions.sweep(self._engine, stray)
+        self.enter(State.READY)
+        return UnlockResult(plan.expected(), tuple(sorted(plan.lacking)), tally.sent_bytes)
+
+    @contextmanager
+    def _opened(self) -> Iterator[OpenedArchive]:
+        """Open the archive with a fragment that is fetched for it."""
+        order = self._order
+        with FileSource(order.archive) as archive:
+            archive_format = read_format(archive)
+            if archive_format is ArchiveFormat.AGE:
+                order.trust.verify_possible()
+            self.enter(State.AUTHENTICATING)
+            self._source.authenticate()
+            self.enter(State.DOWNLOADING_KEY)
+            fragment = self._watched(self._source.fetch, KEY_SERVICE)
+            self.enter(State.DECRYPTING)
+            with self._open(archive, archive_format, fragment) as opened:
+                yield opened
+
+    def _open(
+        self, archive: FileSource, archive_format: ArchiveFormat, fragment: Fragment
+    ) -> AbstractContextManager[OpenedArchive]:
+        order = self._order
+        if archive_format is ArchiveFormat.CBC:
+            return open_cbc(archive, fragment, order.images, order.pins, order.beside)
+        return open_signed(archive, [FragmentIdentity(fragment)], order.trust, version=order.version)
+
+    def _make_plan(self, opened: OpenedArchive, releases: Sequence[InstalledRelease]) -> LoadPlan:
+        order = self._order
+        if opened.signed is not None and not order.allow_downgrade:
+            verify_not_older(opened.signed.statement, releases)
+        images = plan_images(opened.contents, opened.refs, opened.pins)
+        return make_plan(opened, images, self._engine, releases, low_disk=order.low_disk)
+
+    def _describe(self, opened: OpenedArchive, plan: LoadPlan) -> InstalledRelease:
+        with FileSource(self._order.archive) as archive:
+            name = name_archive(archive)
+        now = datetime.now(UTC).isoformat(timespec="microseconds")
+        signed = opened.signed
+        if signed is None:
+            return InstalledRelease(name, plan.expected(), now, version=self._order.version)
+        statement = signed.statement
+        return InstalledRelease(
+            name,
+            plan.expected(),
+            now,
+            product=statement.product,
+            version=statement.version,
+            sequence=statement.sequence,
+            envelope=signed.envelope,
+        )
+
+    def _load(self, opened: OpenedArchive, plan: LoadPlan, transaction: Transaction) -> Tally:
+        images = [image.layout for image in plan.images]
+        members = index_layers(plan.images)
+        engine = self._engine.describe()
+        tally = Tally(plan.parts, [str(image.refs[0]) for image in images])
+
+        @contextmanager
+        def open_part(number: int) -> Iterator[LayoutTar]:
+            part = plan.parts[number]
+            staged = staged_images(part, number, images, transaction.name)
+            with opened.forked() as contents:
+                yield part_tar(part, staged, engine.reuse, layer_opener(contents, members))
+
+        loader = Loader(self._engine, open_part, tally, self._abort)
+        with beating(self._report, tally.progress, tally.waited_for):
+            loader.run(
+                plan.parts,
+                side_by_side=LIMITS.side_by_side if engine.parallel_loads else 1,
+                spool_bytes=plan.spool_bytes,
+            )
+        return tally
+
+    def _watched(self, call: Callable[[], _T], waited_for: str = ENGINE) -> _T:
+        """Make a call, with signs of life for as long as it takes."""
+        progress = Progress(self._state)
+        with beating(self._report, lambda: progress, lambda: waited_for):
+            return call()
+
+    @contextmanager
+    def _undone_on_failure(self, transaction: Transaction) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as error:
+            # The transaction stays in the journal: the engine may still be at a load that was cut off, and
+            # what comes of it is removed by the next run.
+            sweeping = threading.Thread(target=self._sweep, args=(transaction,), daemon=True)
+            sweeping.start()
+            sweeping.join(None if isinstance(error, Exception) else _SWEEP_S)
+            raise
+
+    def _sweep(self, transaction: Transaction) -> None:
+        with suppress(BinarySplitError):
+            transactions.sweep(self._engine, transaction.name)
+
+
+def _begin(journal: Journal, plan: LoadPlan, release: InstalledRelease) -> Transaction:
+    """Write down what is about to be loaded, before the engine is touched."""
+    name = transactions.new_name()
+    moves = tuple(
+        Move(staging_ref(name, image_number(index)), ref)
+        for index, image in enumerate(plan.images)
+        for ref in image.layout.refs
+        if ref in plan.lacking
+    )
+    transaction = Transaction(name, moves, release)
+    journal.write_transaction(transaction)
+    return transaction

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from binary_split.errors import ImageMismatchError, ImageMissingError
@@ -14,6 +14,7 @@ from binary_split.oci.images import StoredImage, index_images
 from binary_split.oci.layout import LayoutImage, LayoutTar
 from binary_split.unlock.checking import ExpectedImage
 
+OpenLayer = Callable[[Blob], Iterable[bytes | memoryview]]
 _BLOB_PREFIX = "blobs/sha256/"
 
 
@@ -27,8 +28,9 @@ class PlannedImage:
     def expected(self) -> list[ExpectedImage]:
         """Return what the engine must have after loading."""
         config = self.layout.config
-        digests = (config.digest, self.layout.manifest_digest, config.diff_ids)
-        return [ExpectedImage(ref, *digests) for ref in self.layout.refs]
+        blobs = tuple(layer.digest for layer in self.layout.layers)
+        known = (config.digest, self.layout.manifest_digest, config.diff_ids, blobs)
+        return [ExpectedImage(ref, *known) for ref in self.layout.refs]
 
 
 def plan_images(
@@ -71,10 +73,22 @@ def plan_images(
 def build_tar(tar: ImageContents, images: Iterable[PlannedImage]) -> LayoutTar:
     """Return the tar to send: each layer once, in the order in which the archive holds them."""
     images = tuple(images)
-    members: dict[Blob, str] = {}
-    for image in images:
-        members.update(zip(image.layout.layers, image.members, strict=True))
+    members = index_layers(images)
     layers = sorted(members, key=lambda layer: tar.members[members[layer]].offset)
+    return LayoutTar((image.layout for image in images), layers, layer_opener(tar, members))
+
+
+def index_layers(images: Iterable[PlannedImage]) -> dict[Blob, str]:
+    """Return the member that holds each layer."""
+    return {
+        layer: member
+        for image in images
+        for layer, member in zip(image.layout.layers, image.members, strict=True)
+    }
+
+
+def layer_opener(tar: ImageContents, members: Mapping[Blob, str]) -> OpenLayer:
+    """Return what gives a layer's bytes as they are sent."""
 
     def open_layer(layer: Blob) -> Iterator[bytes | memoryview]:
         name = members[layer]
@@ -83,7 +97,7 @@ def build_tar(tar: ImageContents, images: Iterable[PlannedImage]) -> LayoutTar:
             return tar.chunks(name)
         return _decompress(tar.chunks(name), compression, layer.size)
 
-    return LayoutTar((image.layout for image in images), layers, open_layer)
+    return open_layer
 
 
 def _decompress(chunks: Iterable[memoryview], compression: Compression, plain_size: int) -> Iterator[bytes]:

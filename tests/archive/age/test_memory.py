@@ -111,7 +111,7 @@ def test_sealing_keeps_memory_flat() -> None:
     class Counter:
         total = 0
 
-        def write(self, part: bytes, /) -> None:
+        def write(self, part: bytes | memoryview, /) -> None:
             self.total += len(part)
 
     sink = Counter()

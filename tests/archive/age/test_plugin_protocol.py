@@ -246,7 +246,7 @@ def test_a_client_that_hangs_up_in_the_middle_ends_the_conversation() -> None:
         run_identity_v1(talk.channel(raw), talk.fetch, describe)
 
     class Gone:
-        def write(self, part: bytes, /) -> int:
+        def write(self, part: bytes | memoryview, /) -> int:
             raise BrokenPipeError
 
     with pytest.raises(PluginProtocolError, match="hung up"):

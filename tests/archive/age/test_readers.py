@@ -319,7 +319,7 @@ def test_finishing_twice_writes_one_final_chunk() -> None:
 
 def test_a_raw_sink_that_takes_less_at_a_time_gets_everything() -> None:
     class Sipping(io.BytesIO):
-        def write(self, part: bytes, /) -> int:  # type: ignore[override]
+        def write(self, part: bytes | memoryview, /) -> int:  # type: ignore[override]
             return super().write(part[:1000])
 
     sink = Sipping()

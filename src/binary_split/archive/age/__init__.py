@@ -4,7 +4,7 @@ Any age implementation opens what `seal_age` writes, and `open_age` what they wr
 X25519, scrypt and mlkem768x25519. Our own type ``binary-split`` wraps the file key under a key fragment.
 """
 
-from binary_split.archive.age.file import open_age, open_age_stream, read_header, seal_age
+from binary_split.archive.age.file import open_age, open_age_stream, read_header, read_nonce, seal_age
 from binary_split.archive.age.fragment import (
     FragmentIdentity,
     FragmentRecipient,
@@ -23,7 +23,8 @@ from binary_split.archive.age.keys import (
 from binary_split.archive.age.passphrase import PassphraseIdentity, PassphraseRecipient
 from binary_split.archive.age.random_access import SeekableReader
 from binary_split.archive.age.stanzas import Identity, Recipient
-from binary_split.archive.age.stream import ForwardReader, StreamWriter, plaintext_size
+from binary_split.archive.age.stream import ForwardReader, plaintext_size
+from binary_split.archive.age.writing import StreamWriter
 from binary_split.archive.age.x25519 import X25519Identity, X25519Recipient
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "parse_recipient",
     "plaintext_size",
     "read_header",
+    "read_nonce",
     "seal_age",
     "serialise_recipient",
 ]

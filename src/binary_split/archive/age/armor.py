@@ -9,7 +9,8 @@ from __future__ import annotations
 import base64
 import binascii
 
-from binary_split.archive.age.intake import ByteSource, Intake
+from binary_split.archive.age.intake import Intake
+from binary_split.archive.positioned import ByteSource
 from binary_split.config import LIMITS, Limits
 from binary_split.errors import ArchiveFormatError
 

@@ -10,11 +10,13 @@ from binary_split.archive.age import hybrid, x25519
 from binary_split.archive.age.armor import ArmorReader, looks_armored
 from binary_split.archive.age.crypto import FILE_KEY_BYTES, payload_key
 from binary_split.archive.age.header import SCRYPT, Header, Stanza, make_header, parse_header_from
-from binary_split.archive.age.intake import ByteSource, Intake, SeekableSource, unreadable
-from binary_split.archive.age.opening import open_header, unarmored
+from binary_split.archive.age.intake import Intake
+from binary_split.archive.age.opening import open_header, take_nonce, unarmored
 from binary_split.archive.age.random_access import SeekableReader
 from binary_split.archive.age.stanzas import Identity, Recipient
-from binary_split.archive.age.stream import NONCE_BYTES, ForwardReader, Sink, StreamWriter, write_all
+from binary_split.archive.age.stream import NONCE_BYTES, ForwardReader
+from binary_split.archive.age.writing import Sink, StreamWriter, write_all
+from binary_split.archive.positioned import ByteSource, SeekableSource, unreadable
 from binary_split.config import LIMITS, Limits
 from binary_split.errors import ArchiveFormatError, ConfigError
 
@@ -29,6 +31,18 @@ def read_header(source: ByteSource, *, limits: Limits = LIMITS) -> Header:
         ArchiveUnreadableError: the source failed.
     """
     return parse_header_from(unarmored(source, limits), limits=limits)
+
+
+def read_nonce(source: ByteSource, *, limits: Limits = LIMITS) -> bytes:
+    """Read a payload's nonce (16 bytes) without any key: what names a payload, whatever header is before it.
+
+    Raises:
+        ArchiveFormatError: the header is malformed or larger than ``limits`` allow, or nothing is behind it.
+        ArchiveUnreadableError: the source failed.
+    """
+    intake = unarmored(source, limits)
+    parse_header_from(intake, limits=limits)
+    return take_nonce(intake)
 
 
 def open_age(

@@ -3,28 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import Protocol
 
-from binary_split.errors import ArchiveFormatError, ArchiveUnreadableError
+from binary_split.archive.positioned import ByteSource, SeekableSource, read_some, unreadable
+from binary_split.errors import ArchiveFormatError
 
 _BLOCK = 4096
-
-
-class ByteSource(Protocol):
-    """Whatever gives bytes in order: a file, a pipe, an HTTP body."""
-
-    def read(self, size: int, /) -> bytes | None:
-        """Return up to ``size`` bytes, and none at the end."""
-
-
-class SeekableSource(ByteSource, Protocol):
-    """A source of which every part can be read at any time."""
-
-    def seek(self, offset: int, whence: int = 0, /) -> int:
-        """Move to ``offset`` and return the new position."""
-
-    def tell(self) -> int:
-        """Return the position."""
 
 
 class Intake:
@@ -103,21 +86,6 @@ class Intake:
         return not self.peek(1)
 
 
-def read_some(source: ByteSource, size: int) -> bytes:
-    """Read once from ``source``: up to ``size`` bytes, none at its end.
-
-    Raises:
-        ArchiveUnreadableError: the source failed; what it raises of our own errors passes.
-    """
-    try:
-        part = source.read(size)
-    except OSError as error:
-        raise unreadable(error) from error
-    if part is None:
-        raise ArchiveUnreadableError("cannot read the archive: its source does not block")
-    return part
-
-
 def size_from_here(source: SeekableSource) -> int:
     """Return how many bytes follow the position, which stays.
 
@@ -131,8 +99,3 @@ def size_from_here(source: SeekableSource) -> int:
     except OSError as error:
         raise unreadable(error) from error
     return max(end - start, 0)
-
-
-def unreadable(error: OSError) -> ArchiveUnreadableError:
-    """Return our error for a source's own."""
-    return ArchiveUnreadableError(f"cannot read the archive: {error.strerror or error}")

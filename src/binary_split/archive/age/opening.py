@@ -9,9 +9,10 @@ from binary_split.archive.age.armor import ArmorReader, looks_armored
 from binary_split.archive.age.crypto import damaged, verify_header_mac
 from binary_split.archive.age.fragment import parse_fragment_stanzas
 from binary_split.archive.age.header import Header, Stanza, parse_header_from
-from binary_split.archive.age.intake import ByteSource, Intake
+from binary_split.archive.age.intake import Intake
 from binary_split.archive.age.stanzas import Identity
 from binary_split.archive.age.stream import NONCE_BYTES
+from binary_split.archive.positioned import ByteSource
 from binary_split.config import LIMITS, Limits
 from binary_split.errors import ArchiveDamagedError, ArchiveFormatError
 
@@ -43,10 +44,20 @@ def open_header(intake: Intake, identities: Iterable[Identity], limits: Limits =
     header = parse_header_from(intake, limits=limits)
     file_key = _unwrap(header, identities)
     verify_header_mac(file_key, header.covered(), header.mac)
+    return OpenedHeader(header, file_key, take_nonce(intake))
+
+
+def take_nonce(intake: Intake) -> bytes:
+    """Take the payload's nonce (16 bytes), which follows the header.
+
+    Raises:
+        ArchiveFormatError: the file ends before.
+        ArchiveUnreadableError: the source failed.
+    """
     nonce = intake.read(NONCE_BYTES)
     if len(nonce) < NONCE_BYTES:
         raise ArchiveFormatError("the age file ends before its payload")
-    return OpenedHeader(header, file_key, nonce)
+    return nonce
 
 
 def unarmored(source: ByteSource, limits: Limits = LIMITS) -> Intake:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from binary_split.archive.age.header import Stanza, StanzaParser
-from binary_split.archive.age.intake import ByteSource, Intake
-from binary_split.archive.age.stream import Sink, write_all
+from binary_split.archive.age.intake import Intake
+from binary_split.archive.age.writing import Sink, write_all
+from binary_split.archive.positioned import ByteSource
 from binary_split.config import LIMITS, Limits
 from binary_split.errors import ArchiveFormatError, ArchiveUnreadableError, PluginProtocolError
 

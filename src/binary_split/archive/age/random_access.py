@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-import io
 import os
-import threading
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from functools import partial
 
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
+from binary_split.archive.age.crew import Crew, Job
 from binary_split.archive.age.crypto import damaged
-from binary_split.archive.age.intake import SeekableSource, read_some, unreadable
 from binary_split.archive.age.stream import (
     CHUNK_BYTES,
     SEALED_BYTES,
+    SPAN_CHUNKS,
+    ChunkRun,
     PayloadReader,
     open_chunk,
     plaintext_size,
 )
-from binary_split.errors import ArchiveUnreadableError
-
-_SPAN_CHUNKS = 16  # a thread's task: long against the cost of handing it over, short against the cache
-_MAX_THREADS = 4
+from binary_split.archive.positioned import Positioned, SeekableSource
 
 
-@dataclass(slots=True)
-class _Span:
-    """Consecutive chunks, and buffers for them that are used again and again.
+class _Span(ChunkRun):
+    """Consecutive chunks that are opened together.
 
     Attributes:
         first: index of the first chunk.
@@ -37,12 +32,12 @@ class _Span:
         intact: whether every chunk was authentic; an empty one may be, with nothing verified to show for it.
     """
 
-    first: int = 0
-    count: int = 0
-    verified: int = 0
-    intact: bool = False
-    sealed: bytearray = field(default_factory=lambda: bytearray(_SPAN_CHUNKS * SEALED_BYTES))
-    plain: bytearray = field(default_factory=lambda: bytearray(_SPAN_CHUNKS * CHUNK_BYTES))
+    __slots__ = ("count", "first", "intact", "verified")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = self.count = self.verified = 0
+        self.intact = False
 
     @property
     def end(self) -> int:
@@ -53,14 +48,15 @@ class _Span:
 
 
 class SeekableReader(PayloadReader):
-    """Decrypts any part of a payload from a source that it alone uses.
+    """Decrypts any part of a payload from a source.
 
     The final chunk is authenticated before the constructor returns, and with it the length: a payload that
     was cut, or to which something was appended, releases nothing at all. Other chunks are authenticated when
     they are read. Bytes read in order are decrypted ahead by threads; a jump decrypts one chunk (64 KiB).
 
     Args:
-        source: holds the sealed chunks; its errors pass where they are ours.
+        source: holds the sealed chunks, and is used by this reader and its forks alone; its errors pass where
+            they are ours.
         key: the payload key (32 bytes).
         start: offset in ``source`` of the first chunk.
         threads: how many decrypt at a time; by default one for each processor, four at most.
@@ -70,18 +66,19 @@ class SeekableReader(PayloadReader):
         ArchiveUnreadableError: the source failed.
     """
 
-    def __init__(self, source: SeekableSource, key: bytes, *, start: int, threads: int | None = None) -> None:
-        threads = threads or min(_MAX_THREADS, len(os.sched_getaffinity(0)))
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="age-payload")
-        self._depth = 2 * threads
-        self._ahead: deque[tuple[_Span, Future[None]]] = deque()
+    def __init__(
+        self, source: SeekableSource | Positioned, key: bytes, *, start: int, threads: int | None = None
+    ) -> None:
+        self._crew = Crew(threads, name="age-payload")
+        self._depth = 2 * self._crew.size
+        self._ahead: deque[tuple[_Span, Job]] = deque()
         self._spare: list[_Span] = []
         self._ramp = 1
-        self._source = source
-        self._source_lock = threading.Lock()
+        self._source = source if isinstance(source, Positioned) else Positioned(source)
+        self._key = key
         self._aead = ChaCha20Poly1305(key)
         self._start = start
-        self._sealed_size = max(_size_of(source) - start, 0)
+        self._sealed_size = max(self._source.size() - start, 0)
         self._size = plaintext_size(self._sealed_size)
         self._chunks = max(1, -(-self._sealed_size // SEALED_BYTES))
         self._position = 0
@@ -128,11 +125,20 @@ class SeekableReader(PayloadReader):
             return self.readall()
         return super().read(min(size, max(self._size - self._position, 0))) or b""
 
+    def sealed_bytes(self, start: int, size: int) -> int:
+        """Return how many bytes of the source must be read for a stretch of the payload."""
+        chunks = -(-(start + size) // CHUNK_BYTES) - start // CHUNK_BYTES
+        return chunks * SEALED_BYTES
+
+    def fork(self) -> SeekableReader:
+        """Return another reader of the same payload, with one thread of its own, for use beside this one."""
+        return SeekableReader(self._source, self._key, start=self._start, threads=1)
+
     def close(self) -> None:
         """Stop the threads; the source stays open."""
         if not self.closed:
             self._discard_ahead()
-            self._pool.shutdown()
+            self._crew.close()
         super().close()
 
     def _advance(self, count: int) -> None:
@@ -147,7 +153,7 @@ class SeekableReader(PayloadReader):
         at = self._position - self._current.first * CHUNK_BYTES
         if at >= self._current.verified:
             raise damaged()
-        return memoryview(self._current.plain)[at : self._current.verified]
+        return self._current.plain[at : self._current.verified]
 
     def _move_to(self, chunk: int) -> None:
         """Make the span that holds ``chunk`` the current one."""
@@ -166,7 +172,7 @@ class SeekableReader(PayloadReader):
         while True:
             span, fetched = self._ahead.popleft()
             try:
-                fetched.result()
+                fetched.wait()
             except BaseException:
                 # The position did not move: the next read asks the source again, from here.
                 self._spare.append(span)
@@ -183,9 +189,9 @@ class SeekableReader(PayloadReader):
         first = self._ahead[-1][0].end if self._ahead else self._current.end
         while first < self._chunks and len(self._ahead) < self._depth:
             span = self._take_spare()
-            self._ramp = min(2 * self._ramp, _SPAN_CHUNKS)
+            self._ramp = min(2 * self._ramp, SPAN_CHUNKS)
             span.first, span.count = first, min(self._ramp, self._chunks - first)
-            self._ahead.append((span, self._pool.submit(self._fetch, span)))
+            self._ahead.append((span, self._crew.submit(partial(self._fetch, span))))
             first = span.end
 
     def _discard_ahead(self) -> None:
@@ -193,8 +199,7 @@ class SeekableReader(PayloadReader):
             fetched.cancel()
         while self._ahead:
             span, fetched = self._ahead.popleft()
-            if not fetched.cancelled():
-                fetched.exception()  # waits: the thread still writes into the span's buffers
+            fetched.settle()  # the thread still writes into the span's buffers
             self._spare.append(span)
 
     def _take_spare(self) -> _Span:
@@ -211,50 +216,13 @@ class SeekableReader(PayloadReader):
         span.verified, span.intact = 0, False
         offset = span.first * SEALED_BYTES
         size = min(span.count * SEALED_BYTES, self._sealed_size - offset)
-        sealed, plain = memoryview(span.sealed)[:size], memoryview(span.plain)
-        with self._source_lock:
-            _read_at(self._source, self._start + offset, sealed)
-        for index in range(span.first, span.end):
-            at = (index - span.first) * SEALED_BYTES
-            opened = open_chunk(
-                self._aead,
-                index,
-                sealed[at : at + SEALED_BYTES],
-                plain[span.verified : span.verified + CHUNK_BYTES],
-                final=index == self._chunks - 1,
-            )
+        self._source.read_at(self._start + offset, span.sealed[:size])
+        for index, (sealed, plain) in zip(range(span.first, span.end), span.chunks, strict=False):
+            is_last = index == self._chunks - 1
+            if is_last:
+                sealed = sealed[: self._sealed_size - index * SEALED_BYTES]  # noqa: PLW2901 - it may be short
+            opened = open_chunk(self._aead, index, sealed, plain, final=is_last)
             if opened is None:
                 return
             span.verified += opened
         span.intact = True
-
-
-def _size_of(source: SeekableSource) -> int:
-    try:
-        return source.seek(0, io.SEEK_END)
-    except OSError as error:
-        raise unreadable(error) from error
-
-
-def _read_at(source: SeekableSource, offset: int, target: memoryview) -> None:
-    """Fill ``target`` from ``offset``.
-
-    Raises:
-        ArchiveUnreadableError: the source failed, or is shorter than it was.
-    """
-    readinto = getattr(source, "readinto", None)
-    filled = 0
-    try:
-        source.seek(offset)
-        while filled < len(target):
-            if readinto is not None:
-                count = readinto(target[filled:])
-            else:
-                part = read_some(source, len(target) - filled)
-                count = len(part)
-                target[filled : filled + count] = part
-            if not count:
-                raise ArchiveUnreadableError("the archive became shorter while it was read")
-            filled += count
-    except OSError as error:
-        raise unreadable(error) from error

@@ -11,10 +11,12 @@ from collections.abc import Iterable, Sequence
 from binary_split.archive.age.crypto import payload_key
 from binary_split.archive.age.file import check_mix, open_age, seal_age
 from binary_split.archive.age.header import Header, make_header
-from binary_split.archive.age.intake import ByteSource, Intake, SeekableSource, size_from_here
+from binary_split.archive.age.intake import Intake, size_from_here
 from binary_split.archive.age.opening import open_header, unarmored
 from binary_split.archive.age.stanzas import Identity, Recipient
-from binary_split.archive.age.stream import CHUNK_BYTES, ForwardReader, Sink, write_all
+from binary_split.archive.age.stream import CHUNK_BYTES, ForwardReader
+from binary_split.archive.age.writing import Sink, write_all
+from binary_split.archive.positioned import ByteSource, SeekableSource
 from binary_split.config import LIMITS, MIB, Limits
 from binary_split.errors import ConfigError
 from binary_split.model import Progress, ProgressSink, ignore_progress

@@ -1,0 +1,96 @@
+"""Reading a source at any place, from several threads: what both formats' seekable readers stand on."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Protocol
+
+from binary_split.errors import ArchiveUnreadableError
+
+
+class ByteSource(Protocol):
+    """Whatever gives bytes in order: a file, a pipe, an HTTP body."""
+
+    def read(self, size: int, /) -> bytes | None:
+        """Return up to ``size`` bytes, and none at the end."""
+
+
+class SeekableSource(ByteSource, Protocol):
+    """A source of which every part can be read at any time."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Move to ``offset`` and return the new position."""
+
+    def tell(self) -> int:
+        """Return the position."""
+
+
+class Positioned:
+    """Reads a seekable source at any place, from several threads; what it raises of our own errors passes.
+
+    A source that has ``read_at(offset, target) -> int``, as a file has, is read by all of them at once; any
+    other by one thread after the other.
+    """
+
+    def __init__(self, source: SeekableSource) -> None:
+        self._source = source
+        self._read_at = getattr(source, "read_at", None) or self._seek_and_read
+        self._lock = threading.Lock()
+
+    def size(self) -> int:
+        """Return where the source ends.
+
+        Raises:
+            ArchiveUnreadableError: the source failed.
+        """
+        try:
+            return self._source.seek(0, os.SEEK_END)
+        except OSError as error:
+            raise unreadable(error) from error
+
+    def read_at(self, offset: int, target: memoryview) -> None:
+        """Fill ``target`` from ``offset``.
+
+        Raises:
+            ArchiveUnreadableError: the source failed, or is shorter than it was.
+        """
+        filled = 0
+        try:
+            while filled < len(target):
+                count = self._read_at(offset + filled, target[filled:])
+                if not count:
+                    raise ArchiveUnreadableError("the archive became shorter while it was read")
+                filled += count
+        except OSError as error:
+            raise unreadable(error) from error
+
+    def _seek_and_read(self, offset: int, target: memoryview) -> int:
+        readinto = getattr(self._source, "readinto", None)
+        with self._lock:
+            self._source.seek(offset)
+            if readinto is not None:
+                return readinto(target) or 0
+            part = read_some(self._source, len(target))
+        target[: len(part)] = part
+        return len(part)
+
+
+def read_some(source: ByteSource, size: int) -> bytes:
+    """Read once from ``source``: up to ``size`` bytes, none at its end.
+
+    Raises:
+        ArchiveUnreadableError: the source failed; what it raises of our own errors passes.
+    """
+    try:
+        part = source.read(size)
+    except OSError as error:
+        raise unreadable(error) from error
+    if part is None:
+        raise ArchiveUnreadableError("cannot read the archive: its source does not block")
+    return part
+
+
+def unreadable(error: OSError) -> ArchiveUnreadableError:
+    """Return our error for a source's own."""
+    return ArchiveUnreadableError(f"cannot read the archive: {error.strerror or error}")

@@ -1,0 +1,70 @@
+"""Podman, through the API of its service that is compatible with Docker's.
+
+What differs from Docker: an image that Docker calls ``azaion/x:1`` is here ``docker.io/azaion/x:1``, or
+``localhost/azaion/x:1`` when it came in a docker archive or was built here. Podman, asked for ``azaion/x:1``,
+takes the latter first, and so do we.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from binary_split.engines.api import EngineDescription, IdKind, LayerReuse
+from binary_split.engines.docker import DockerEngine
+from binary_split.engines.docker_save import receive_tar
+from binary_split.errors import EngineAnswerError
+from binary_split.model import ImageRef
+from binary_split.oci.compression import Compression
+
+_LOCAL = "localhost/"
+
+
+class PodmanEngine(DockerEngine):
+    """A Podman service that answered."""
+
+    def describe(self) -> EngineDescription:
+        """Ask Podman for its version and its storage driver."""
+        return replace(
+            super().describe(),
+            kind="podman",
+            id_kind=IdKind.CONFIG,
+            reuse=LayerReuse.IMAGE,
+            compressions=frozenset(Compression),
+        )
+
+    def tag(self, source: ImageRef, target: ImageRef) -> None:
+        """Make a reference name an image, and under no other of its names another one."""
+        super().tag(source, target)
+        for name in self._names(target):
+            if name != self._new_name(target):
+                self._untag(name)
+
+    def save(self, refs: Iterable[ImageRef]) -> Iterator[bytes | memoryview]:
+        """Export images as `docker save` does, under the names that any other engine knows."""
+        names = self._find_all(refs)
+        renamed = [ref for ref, name in names.items() if name != self._new_name(ref)]
+        hidden = [str(ref) for ref in renamed if self._inspect(self._new_name(ref))]
+        if hidden:
+            raise EngineAnswerError(
+                f"there are two images {', '.join(hidden)}: one of localhost and one of a registry",
+                hint="Remove the one that is not meant, with `podman untag`.",
+            )
+        try:
+            for ref in renamed:
+                super().tag(ref, ref)
+            yield from receive_tar(self._wire, [self._new_name(ref) for ref in names])
+        finally:
+            for ref in renamed:
+                self._untag(self._new_name(ref))
+
+    def _names(self, ref: ImageRef) -> tuple[str, ...]:
+        new = self._new_name(ref)
+        familiar = str(ref)
+        return (new,) if new == familiar else (f"{_LOCAL}{familiar}", new)
+
+    def _new_name(self, ref: ImageRef) -> str:
+        return f"{ref.canonical_name}:{ref.tag}"
+
+    def _parse_ref(self, text: str) -> ImageRef:
+        return ImageRef.parse(text.removeprefix(_LOCAL))

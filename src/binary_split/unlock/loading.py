@@ -1,0 +1,161 @@
+"""Loading parts side by side: each thread reads, decrypts, proves and sends one part after the other."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+
+from binary_split.engines import Abort, Engine
+from binary_split.errors import EngineAbortedError
+from binary_split.oci.layout import LayoutTar
+from binary_split.unlock.opening import one_kind_of_damage
+from binary_split.unlock.parts import Part
+from binary_split.unlock.tally import Tally
+
+_GLANCE_S = 0.2  # so often the main thread looks up, for Ctrl-C and for the abort
+_LEAVE_S = 1.5  # so long ending loads are waited for; Ctrl-C must not take longer than 2 s
+
+OpenPart = Callable[[int], AbstractContextManager[LayoutTar]]
+"""Opens the tar of the part of that index, for use by one thread."""
+
+
+class Schedule:
+    """Which part is next, and which may end: shared by the threads that load.
+
+    Args:
+        parts: in the order in which they are sent.
+        spool_bytes: how much may lie in the engine's spool at a time; a part that is larger goes alone.
+        abort: ends the waiting.
+    """
+
+    def __init__(self, parts: Sequence[Part], *, spool_bytes: int | None, abort: Abort) -> None:
+        self._parts = parts
+        self._room = spool_bytes
+        self._abort = abort
+        self._changed = threading.Condition()
+        self._next = 0
+        self._spooled: dict[int, int] = {}
+        self._loaded: set[int] = set()
+
+    def take(self) -> int | None:
+        """Wait until a part may be sent, and return its index; None where none is left.
+
+        Raises:
+            EngineAbortedError: the abort was set.
+        """
+        with self._changed:
+            self._wait(lambda: self._next == len(self._parts) or self._has_room())
+            if self._next == len(self._parts):
+                return None
+            index = self._next
+            self._next += 1
+            self._spooled[index] = self._parts[index].size
+            return index
+
+    def wait_for_parents(self, index: int) -> None:
+        """Wait until all that a part stands on is loaded.
+
+        Raises:
+            EngineAbortedError: the abort was set.
+        """
+        with self._changed:
+            self._wait(lambda: self._loaded.issuperset(self._parts[index].parents))
+
+    def finish(self, index: int) -> None:
+        """Say that a part is loaded."""
+        with self._changed:
+            self._loaded.add(index)
+            self._spooled.pop(index)
+            self._changed.notify_all()
+
+    def _has_room(self) -> bool:
+        if self._room is None or not self._spooled:
+            return True
+        return sum(self._spooled.values()) + self._parts[self._next].size <= self._room
+
+    def _wait(self, is_so: Callable[[], bool]) -> None:
+        while not is_so():
+            if self._abort.is_set():
+                raise EngineAbortedError("the load was ended")
+            self._changed.wait(_GLANCE_S)
+
+
+class Loader:
+    """Loads the parts of a release into an engine.
+
+    Args:
+        engine: where they go.
+        open_part: makes a part's tar.
+        tally: is told of every byte.
+        abort: ends the load from outside.
+    """
+
+    def __init__(self, engine: Engine, open_part: OpenPart, tally: Tally, abort: Abort) -> None:
+        self._engine = engine
+        self._open_part = open_part
+        self._tally = tally
+        self._abort = abort
+        self._errors: list[BaseException] = []
+
+    def run(self, parts: Sequence[Part], *, side_by_side: int, spool_bytes: int | None = None) -> None:
+        """Load every part, and return when the engine says of all that they are there.
+
+        Args:
+            parts: in the order in which they are sent.
+            side_by_side: how many loads at a time.
+            spool_bytes: how much may lie in the engine's spool at a time; None: all.
+
+        Raises:
+            BinarySplitError: whatever went wrong first; every other load was ended.
+        """
+        schedule = Schedule(parts, spool_bytes=spool_bytes, abort=self._abort)
+        threads = [
+            threading.Thread(target=self._work, args=(schedule,), name=f"load_{number}", daemon=True)
+            for number in range(min(side_by_side, len(parts)))
+        ]
+        try:
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                while thread.is_alive():
+                    thread.join(_GLANCE_S)
+        except BaseException:
+            self._abort.set()
+            for thread in threads:
+                thread.join(_LEAVE_S / len(threads))
+            raise
+        if self._errors:
+            raise self._errors[0]
+
+    def _work(self, schedule: Schedule) -> None:
+        try:
+            while (index := schedule.take()) is not None:
+                self._load(index, schedule)
+                schedule.finish(index)
+                self._tally.loaded(index)
+        except BaseException as error:
+            self._errors.append(error)
+            self._abort.set()
+
+    def _load(self, index: int, schedule: Schedule) -> None:
+        def wait_for_parents() -> None:
+            self._tally.sends(index)
+            schedule.wait_for_parents(index)
+
+        with self._open_part(index) as tar:
+            self._engine.load(
+                self._counted(index, tar.chunks(before_naming=wait_for_parents)),
+                report=lambda step: self._tally.unpacked(index, step),
+                abort=self._abort,
+            )
+
+    def _counted(self, index: int, chunks: Iterator[bytes | memoryview]) -> Iterator[bytes | memoryview]:
+        self._tally.reads(index)
+        with one_kind_of_damage():
+            for chunk in chunks:
+                self._tally.sends(index)
+                yield chunk
+                self._tally.sent(index, len(chunk))
+                self._tally.reads(index)
+        self._tally.sends(index)

@@ -1,0 +1,190 @@
+"""Which loads a release comes in, from what an engine has: pure, and the same for the same input.
+
+An engine loads one tar with one processor. So what it lacks is cut into parts that it loads side by side,
+each layer in one of them, and a part's end, which makes the engine register its image, waits for the parts
+that hold its lower layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from binary_split.model import Digest
+from binary_split.oci.blob import Blob, hash_bytes
+from binary_split.oci.layout import LayoutImage
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one load brings.
+
+    Attributes:
+        images: by index in the release, those that are whole once this part and its parents are loaded. None:
+            layers on which images of other parts stand, registered under an image of their own.
+        base: the image in whose chain the layers lie, by index.
+        depth: how many of its layers, from the lowest, are there once the part is loaded.
+        layers: what is sent, lowest first.
+        parents: the parts that must be loaded before this one ends, by index; each comes before it.
+    """
+
+    images: tuple[int, ...]
+    base: int
+    depth: int
+    layers: tuple[Blob, ...]
+    parents: tuple[int, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """How many bytes of layers are sent."""
+        return sum(layer.size for layer in self.layers)
+
+
+def chain_ids(diff_ids: Iterable[Digest]) -> tuple[Digest, ...]:
+    """Return what names each layer together with all below it (OCI image-spec, ``config.md``, ChainID)."""
+    chain: list[Digest] = []
+    for diff_id in diff_ids:
+        chain.append(hash_bytes(f"{chain[-1]} {diff_id}".encode()) if chain else diff_id)
+    return tuple(chain)
+
+
+def whole_part(images: Sequence[LayoutImage], lacking: Iterable[int]) -> tuple[Part, ...]:
+    """Return one part with all images that are lacking, whole: for an engine that reuses nothing."""
+    lacking = tuple(lacking)
+    layers = dict.fromkeys(layer for index in lacking for layer in images[index].layers)
+    return (Part(lacking, lacking[0], len(images[lacking[0]].layers), tuple(layers)),) if lacking else ()
+
+
+def part_by_image(
+    images: Sequence[LayoutImage], lacking: Iterable[int], present: Collection[Digest], *, by_chain: bool
+) -> tuple[Part, ...]:
+    """Return a part for each image that is lacking, with the layers that no part before it brings.
+
+    Args:
+        images: the release's.
+        lacking: those that are to be loaded, by index.
+        present: what the engine has: chain ids, or digests of blobs.
+        by_chain: whether a layer counts as there together with all below it, or by its own digest.
+    """
+    brought: dict[Digest, int] = {}
+    parts: list[Part] = []
+    for index in lacking:
+        image = images[index]
+        names = chain_ids(image.config.diff_ids) if by_chain else [layer.digest for layer in image.layers]
+        named = dict(zip(names, image.layers, strict=True))
+        layers = {name: layer for name, layer in named.items() if name not in present and name not in brought}
+        parents = sorted({brought[name] for name in named if name in brought})
+        parts.append(
+            Part((index,), index, len(image.layers), tuple(dict.fromkeys(layers.values())), tuple(parents))
+        )
+        brought |= dict.fromkeys(layers, len(parts) - 1)
+    return tuple(parts)
+
+
+def part_by_chain(
+    images: Sequence[LayoutImage], lacking: Iterable[int], present: Collection[Digest], *, max_bytes: int
+) -> tuple[Part, ...]:
+    """Cut what is lacking where chains of layers branch, where images end, and where a part grows large.
+
+    The parts come in the order in which they are best sent: those on which most bytes wait first.
+
+    Args:
+        images: the release's.
+        lacking: those that are to be loaded, by index.
+        present: chain ids of all that the engine has.
+        max_bytes: a part of several layers is not larger.
+    """
+    lacking = tuple(lacking)
+    nodes = _grow(images, lacking, present)
+    pieces = _cut(nodes, max_bytes)
+    ends: dict[Digest | None, list[int]] = {}
+    for index in lacking:
+        chain = chain_ids(images[index].config.diff_ids)
+        ends.setdefault(chain[-1] if chain and chain[-1] in nodes else None, []).append(index)
+    pieces = [
+        replace(piece, images=tuple(ends.get(piece.chain[-1], ())[:1])) for piece in _by_weight(pieces, nodes)
+    ]
+    places = {name: place for place, piece in enumerate(pieces) for name in piece.chain}
+    parts = [_part_of(piece, images, nodes, places) for piece in pieces]
+    for end, indexes in ends.items():  # images of which every layer is there, or brought by another's part
+        for index in indexes if end is None else indexes[1:]:
+            parents = () if end is None else (places[end],)
+            parts.append(Part((index,), index, len(images[index].layers), (), parents))
+    return tuple(parts)
+
+
+@dataclass(slots=True)
+class _Node:
+    """A layer in its place in a chain."""
+
+    layer: Blob
+    parent: Digest | None
+    image: int
+    depth: int
+    children: int = 0
+    is_end: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Some consecutive nodes of a chain."""
+
+    chain: tuple[Digest, ...]
+    images: tuple[int, ...] = field(default=())
+
+
+def _grow(
+    images: Sequence[LayoutImage], lacking: Iterable[int], present: Collection[Digest]
+) -> dict[Digest, _Node]:
+    """Return the layers that are lacking as a forest, parents before children."""
+    nodes: dict[Digest, _Node] = {}
+    for index in lacking:
+        chain = chain_ids(images[index].config.diff_ids)
+        parent = None
+        for depth, (name, layer) in enumerate(zip(chain, images[index].layers, strict=True), start=1):
+            if name in present:
+                continue
+            if name not in nodes:
+                nodes[name] = _Node(layer, parent, index, depth)
+                if parent is not None:
+                    nodes[parent].children += 1
+            parent = name
+        if parent is not None:
+            nodes[parent].is_end = True
+    return nodes
+
+
+def _cut(nodes: dict[Digest, _Node], max_bytes: int) -> list[_Piece]:
+    pieces: list[list[Digest]] = []
+    places: dict[Digest, int] = {}
+    for name, node in nodes.items():
+        parent = node.parent
+        if parent is not None and nodes[parent].children == 1 and not nodes[parent].is_end:
+            piece = pieces[places[parent]]
+            if sum(nodes[each].layer.size for each in piece) + node.layer.size <= max_bytes:
+                piece.append(name)
+                places[name] = places[parent]
+                continue
+        places[name] = len(pieces)
+        pieces.append([name])
+    return [_Piece(tuple(piece)) for piece in pieces]
+
+
+def _by_weight(pieces: list[_Piece], nodes: dict[Digest, _Node]) -> list[_Piece]:
+    """Sort by the bytes on the longest way from here to an image; a parent's is never shorter."""
+    weights = dict.fromkeys(nodes, 0)
+    for name, node in reversed(nodes.items()):
+        weights[name] += node.layer.size
+        if node.parent is not None:
+            weights[node.parent] = max(weights[node.parent], weights[name])
+    return sorted(pieces, key=lambda piece: -weights[piece.chain[0]])
+
+
+def _part_of(
+    piece: _Piece, images: Sequence[LayoutImage], nodes: dict[Digest, _Node], places: dict[Digest, int]
+) -> Part:
+    first, last = nodes[piece.chain[0]], nodes[piece.chain[-1]]
+    base = piece.images[0] if piece.images else last.image
+    layers = tuple(dict.fromkeys(images[base].layers[last.depth - len(piece.chain) : last.depth]))
+    parents = () if first.parent is None else (places[first.parent],)
+    return Part(piece.images, base, last.depth, layers, parents)
