@@ -45,7 +45,7 @@ class Pace:
         return len(self._due)
 
     def take(self, key: str) -> float:
-        """Count an event and return 0.0; or, where it comes too soon, the seconds to wait: then it counts not."""
+        """Count an event and return 0.0; one that comes too soon is not counted: return the seconds to wait."""
         if not self._interval_s:
             return 0.0
         now = self._clock()

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 import ssl
+import sys
 from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
@@ -32,6 +33,7 @@ _KEEP_ALIVE_S = 15
 _STOP_S = 10
 _TLS_HANDSHAKE_S = 10.0
 _TLS_GOODBYE_S = 1.0
+_SWITCH_S = 0.0005  # the thread that commits asks for its turn after every wait for the database
 
 
 class Server(uvicorn.Server):
@@ -83,6 +85,7 @@ def run_server(server: uvicorn.Server, listener: socket.socket, *, threads: int 
         anyio.to_thread.current_default_thread_limiter().total_tokens = threads
         await server.serve(sockets=[listener])
 
+    sys.setswitchinterval(_SWITCH_S)
     with asyncio.Runner(loop_factory=_Loop) as runner:
         runner.run(serve())
 
