@@ -137,7 +137,9 @@ def test_an_unexpected_exception_is_a_bare_500_and_its_message_is_not_logged(
 
 def _service_lines(caplog: pytest.LogCaptureFixture) -> list[str]:
     records = [vars(record) for record in caplog.records if record.name.startswith("binary_split")]
-    return [f"{fields['client']} {fields['method']} {fields['path']} {fields['status']}" for fields in records]
+    return [
+        f"{fields['client']} {fields['method']} {fields['path']} {fields['status']}" for fields in records
+    ]
 
 
 def test_no_log_holds_a_token_a_query_or_a_fragment(

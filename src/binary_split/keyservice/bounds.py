@@ -38,7 +38,7 @@ class Bounds:
         except TimeoutError:
             if course.deadline is None or not course.deadline.expired():
                 raise
-            problem = UNAVAILABLE if course.has_body else BODY_TOO_LATE
+            problem = BODY_TOO_LATE if course.is_receiving else UNAVAILABLE
         if course.is_answered:
             raise ConnectionAbortedError
         await problem.response()(scope, receive, send)
@@ -52,15 +52,16 @@ class _Course:
         self._send = send
         self._left = body_bytes
         self.deadline: asyncio.Timeout | None = None
-        self.has_body = False
+        self.is_receiving = False
         self.is_too_long = False
         self.is_answered = False
 
     async def receive(self) -> Message:
+        self.is_receiving = True
         message = await self._receive()
+        self.is_receiving = False
         if message["type"] == "http.request":
             self._left -= len(message.get("body", b""))
-            self.has_body = not message.get("more_body", False)
             if self._left < 0:
                 self.is_too_long = True
                 raise _TooLongError

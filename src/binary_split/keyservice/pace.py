@@ -11,6 +11,7 @@ import ipaddress
 import math
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -38,7 +39,8 @@ class Pace:
         self._most_keys = most_keys
         self._clock = clock
         self._lock = threading.Lock()
-        self._due: dict[str, float] = {}  # ordered: the longest unseen first
+        # The longest unseen first. A dict would look for its first entry past all that were removed.
+        self._due: OrderedDict[str, float] = OrderedDict()
 
     def __len__(self) -> int:
         """Return how many keys are remembered."""
@@ -54,8 +56,8 @@ class Pace:
             wait_s = due - now - (_WINDOW_S - self._interval_s)
             if wait_s > 0:
                 return wait_s
-            self._due.pop(key, None)
             self._due[key] = due + self._interval_s
+            self._due.move_to_end(key)
             self._forget(now)
         return 0.0
 
