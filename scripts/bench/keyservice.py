@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
 import sys
 import tempfile
 import time
@@ -19,6 +20,7 @@ from bed.postgres import PrivatePostgres
 from bed.unavailable import Unavailable
 from scripts.bench.fleet import KEY_ID, Fleet, Load, count_releases, load, make_fleet, serving
 from scripts.bench.measuring import describe_machine
+from scripts.bench.storm import storm
 
 _DEVICES = 1000
 _SYNC_S = 2.0
@@ -29,11 +31,13 @@ def main() -> int:
     """Measure on SQLite and on PostgreSQL."""
     parser = argparse.ArgumentParser(description="Releases a second, with their audit records.")
     parser.add_argument("--seconds", type=int, default=15, help="length of each measurement (default: 15)")
+    parser.add_argument("--storm", type=int, default=10_000, help="devices in the storm (default: 10000)")
     options = parser.parse_args()
     print(describe_machine())
     with tempfile.TemporaryDirectory(prefix="binary-split-bench-", dir="/var/tmp") as name:
         folder = Path(name)
         bench(make_fleet(folder / "sqlite", devices=_DEVICES, database=None), "SQLite", options.seconds)
+        bench_storm(make_fleet(folder / "storm", devices=options.storm, database=None))
         try:
             with PrivatePostgres() as server:
                 fleet = make_fleet(folder / "postgres", devices=_DEVICES, database=server)
@@ -63,13 +67,24 @@ def bench(fleet: Fleet, database: str, seconds: int) -> None:
         raise SystemExit("a fragment left without its record")
 
 
+def bench_storm(fleet: Fleet) -> None:
+    """Let every device ask at once while the service starts; none may be lost."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    result = storm(fleet, port)
+    times = sorted(result.served)
+    print(f"\nstorm: {len(times)} of {len(times) + result.lost} devices served in {times[-1]:.1f} s", end="")
+    print(f", half of them in {times[len(times) // 2]:.1f} s; service's peak {result.peak_mib:.0f} MiB")
+    print(f"  asked again: {dict(result.again)}; {count_releases(fleet)} releases recorded", flush=True)
+    if result.lost:
+        raise SystemExit(f"{result.lost} devices were lost")
+
+
 def show(name: str, result: Load) -> None:
     """Print one row."""
     times = f"{result.p50_ms:>8.1f}{result.p99_ms:>8.1f}"
-    print(
-        f"  {name:<34}{result.rate:>8.0f}{result.per_core:>11.0f}{times}{result.refused:>9}{result.broken:>8}",
-        flush=True,
-    )
+    rates = f"{result.rate:>8.0f}{result.per_core:>11.0f}"
+    print(f"  {name:<34}{rates}{times}{result.refused:>9}{result.broken:>8}", flush=True)
 
 
 def syncs_per_second(folder: Path) -> float:

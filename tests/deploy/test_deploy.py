@@ -9,8 +9,6 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from binary_split.cli.keyservice import serve
 
 ROOT = Path(__file__).parents[2]
@@ -41,7 +39,13 @@ def test_systemd_finds_nothing_wrong_with_the_unit(program: Find, tmp_path: Path
 
 
 def test_systemd_counts_the_service_as_little_exposed(program: Find) -> None:
-    command = [program("systemd-analyze"), "security", "--offline=true", "--threshold=15", UNIT]
+    command: list[str | Path] = [
+        program("systemd-analyze"),
+        "security",
+        "--offline=true",
+        "--threshold=15",
+        UNIT,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout.splitlines()[-1:]
 
@@ -81,7 +85,7 @@ def test_compose_reads_its_file(program: Find) -> None:
     done = subprocess.run([docker, "compose", "version"], capture_output=True, timeout=30, check=False)
     if done.returncode:
         docker = program("docker-compose")
-    command = [
+    command: list[str | Path] = [
         docker,
         *([] if docker.name == "docker-compose" else ["compose"]),
         "-f",

@@ -47,7 +47,7 @@ class Pace:
         return len(self._due)
 
     def take(self, key: str) -> float:
-        """Count an event and return 0.0; one that comes too soon is not counted: return the seconds to wait."""
+        """Count an event and return 0.0, or the seconds to wait for one that comes too soon to be counted."""
         if not self._interval_s:
             return 0.0
         now = self._clock()

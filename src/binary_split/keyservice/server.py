@@ -13,6 +13,7 @@ import anyio.to_thread
 import uvicorn
 
 from binary_split.keyservice import systemd
+from binary_split.keyservice.admission import TlsDoor
 from binary_split.keyservice.app import create_app
 from binary_split.keyservice.guards import Guards
 from binary_split.keyservice.protocol import BoundedProtocol
@@ -29,10 +30,8 @@ else:
         _BaseLoop = asyncio.SelectorEventLoop
 
 _HEAD_BYTES = 32 * 1024
-_KEEP_ALIVE_S = 15
+_KEEP_ALIVE_S = 5
 _STOP_S = 10
-_TLS_HANDSHAKE_S = 10.0
-_TLS_GOODBYE_S = 1.0
 _SWITCH_S = 0.0005  # the thread that commits asks for its turn after every wait for the database
 
 
@@ -91,13 +90,13 @@ def run_server(server: uvicorn.Server, listener: socket.socket, *, threads: int 
 
 
 class _Loop(_BaseLoop):
-    """An event loop that does not wait long for a TLS peer: an idle client would hold up a stop for 30 s."""
+    """An event loop that takes TLS connections through a door of ours."""
 
-    async def create_server(self, *args: Any, **options: Any) -> asyncio.Server:
-        if options.get("ssl") is not None:
-            options["ssl_handshake_timeout"] = _TLS_HANDSHAKE_S
-            options["ssl_shutdown_timeout"] = _TLS_GOODBYE_S
-        return await super().create_server(*args, **options)
+    async def create_server(self, protocol_factory: Any, *args: Any, **options: Any) -> Any:
+        context, listener = options.get("ssl"), options.get("sock")
+        if context is None or listener is None:
+            return await super().create_server(protocol_factory, *args, **options)
+        return TlsDoor(listener, protocol_factory, context)
 
 
 async def _tell_alive() -> None:
