@@ -25,8 +25,9 @@ test-fast: bootstrap  ## the tests that need no engine and take milliseconds
 soak: bootstrap test-tools  ## the long tests: many kills, many rounds
 	$(PYTEST) -m soak
 
-bench: bootstrap test-tools  ## measure against openssl, age, pyrage and `docker load`
+bench: bootstrap test-tools  ## measure against openssl, age, pyrage and `docker load`; releases a second
 	$(PYTHON) -m scripts.bench
+	$(PYTHON) -m scripts.bench.keyservice
 
 lint: bootstrap  ## style, types, layers, generated pages
 	$(PYTHON) -m ruff check .
