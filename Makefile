@@ -1,6 +1,6 @@
 # Everything a developer types. `make help` lists it; each target first makes .venv what it must be.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint bench soak format docs bootstrap test-tools
+.PHONY: help demo test test-fast test-engines lint bench soak format docs bootstrap test-tools
 
 # Imports take twice as long without bytecode, and start-up time is a promise that is tested.
 unexport PYTHONDONTWRITEBYTECODE
@@ -17,10 +17,13 @@ demo: bootstrap  ## seal, unlock and verify a made-up release, here and now
 	$(PYTHON) -m scripts.demo
 
 test: bootstrap test-tools  ## all tests, real engines included
-	$(PYTEST) -m "not soak"
+	$(PYTEST) -m "not soak and not newer_engine"
 
 test-fast: bootstrap  ## the tests that need no engine and take milliseconds
-	$(PYTEST) -m "not engine and not slow and not soak"
+	$(PYTEST) -m "not engine and not newer_engine and not slow and not soak"
+
+test-engines: bootstrap test-tools  ## the tests on a newer Docker Engine, with both of its image stores
+	$(PYTEST) -m "newer_engine and not soak"
 
 soak: bootstrap test-tools  ## the long tests: many kills, many rounds
 	$(PYTEST) -m soak

@@ -8,29 +8,48 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from bed import engineapi, processes
+from bed.other_root import entering
 from bed.unavailable import Unavailable
 
 _START_TIMEOUT_S = 60
 _STOP_TIMEOUT_S = 20
 _SOCKET_PATH_MAX = 100  # the kernel's limit for a unix socket is 108, containerd's names are longer than ours
 _LOG_TAIL = 3
+_PROGRAM_IN_ROOT = "/usr/sbin/dockerd"
 
 
 class PrivateDockerd:
     """Runs one dockerd below a folder of its own; use it as a context manager, or `start` and `stop` it.
 
-    It listens on a unix socket only and has no network, no registry and no firewall rules. Another dockerd
-    on the same machine is not touched: containers need ``--network none`` (or ``host``).
+    It listens on a unix socket only, unless its ``options`` say more, and has no network, no registry and no
+    firewall rules. Another dockerd on the same machine is not touched: containers need ``--network none``
+    (or ``host``).
+
+    Args:
+        containerd_store: keep images in containerd's store (from Docker 24 on) and not in the classic one.
+        parent: where the folder is made.
+        options: more of dockerd's own.
+        root: another Debian's folder to take the engine from (see `bed.newer_docker`), not the machine's own.
     """
 
-    def __init__(self, *, containerd_store: bool = False, parent: Path | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        containerd_store: bool = False,
+        parent: Path | None = None,
+        options: Sequence[str] = (),
+        root: Path | None = None,
+    ) -> None:
         self._parent = parent or Path("/tmp")  # short on purpose; mkdtemp makes it private
         self._containerd_store = containerd_store
+        self._options = options
+        self._root = root
         self._folder: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -76,7 +95,7 @@ class PrivateDockerd:
         Raises:
             Unavailable: this machine cannot run it; nothing is left behind.
         """
-        _require_root_and_program()
+        self._require_program_and_root()
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="bed-", dir=self._parent))
             if len(str(self._folder)) > _SOCKET_PATH_MAX:
@@ -168,6 +187,12 @@ class PrivateDockerd:
         walks = (os.walk(folder) for folder in self.leftovers())
         return [Path(folder) / name for walk in walks for folder, _folders, names in walk for name in names]
 
+    def _require_program_and_root(self) -> None:
+        if self._root is None:
+            _program()
+        if os.geteuid() != 0:
+            raise Unavailable("dockerd", "only root can start a private one")
+
     def _launch(self, driver: str) -> bool:
         (self.folder / "pid").unlink(missing_ok=True)
         with self.log.open("ab") as log:
@@ -191,18 +216,21 @@ class PrivateDockerd:
 
     def _command(self, driver: str) -> list[str]:
         folder = self.folder
-        settings = {"features": {"containerd-snapshotter": True}} if self._containerd_store else {}
+        settings = {"features": {"containerd-snapshotter": self._containerd_store}}
         (folder / "daemon.json").write_text(json.dumps(settings))
-        command = [_program(), "--config-file", str(folder / "daemon.json")]
+        program = _program() if self._root is None else _PROGRAM_IN_ROOT
+        command = [program, "--config-file", str(folder / "daemon.json")]
         command += ["--data-root", str(folder / "data"), "--exec-root", str(folder / "exec")]
         command += ["--pidfile", str(folder / "pid"), "--host", self.host]
+        command += self._options
         command += ["--iptables=false", "--ip6tables=false", "--bridge=none"]
         # Where the system's own containerd runs, dockerd uses it: then at least under names of our own.
         own = folder.name.encode().hex()  # of letters and digits: a name that ends in "_" is refused, later
         command += ["--containerd-namespace", own, "--containerd-plugins-namespace", f"{own}-plugins"]
         if not self._containerd_store:
             command += ["--storage-driver", driver]
-        return [*processes.ending_with_parent(), *command]
+        inside = entering(self._root, folder) if self._root else []
+        return [*processes.ending_with_parent(), *inside, *command]
 
 
 def _program() -> str:
@@ -211,12 +239,6 @@ def _program() -> str:
     if found is None:
         raise Unavailable("dockerd", "no dockerd is installed")
     return found
-
-
-def _require_root_and_program() -> None:
-    _program()
-    if os.geteuid() != 0:
-        raise Unavailable("dockerd", "only root can start a private one")
 
 
 def _last_lines(log: Path) -> str:

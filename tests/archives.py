@@ -103,6 +103,17 @@ def read_images(tar: Path) -> dict[ImageRef, EngineImage]:
     return found
 
 
+def read_images_by_manifest(tar: Path) -> dict[ImageRef, EngineImage]:
+    """The same of an engine that names images by their manifest."""
+    by_config = read_images(tar)
+    found = {}
+    with tarfile.open(tar) as opened:
+        for row in json.loads(read_member(opened, "index.json"))["manifests"]:
+            ref = ImageRef.parse(row["annotations"]["io.containerd.image.name"])
+            found[ref] = EngineImage(Digest.parse(row["digest"]), by_config[ref].diff_ids)
+    return found
+
+
 def read_layout(tar: Path) -> dict[str, tarfile.TarInfo]:
     """Read every member's header by its name."""
     with tarfile.open(tar) as opened:

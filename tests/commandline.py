@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 _PROGRAM = "import sys; sys.argv[0] = 'binary-split'; from binary_split.cli.main import main; main()"
-_FOREIGN = ("BINARY_SPLIT_", "DOCKER_", "PYTEST_", "PYTHON", "FORCE_COLOR", "NO_COLOR")
+_FOREIGN = ("BINARY_SPLIT_", "DOCKER_", "CONTAINER_", "PYTEST_", "PYTHON", "FORCE_COLOR", "NO_COLOR")
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,22 @@ import pytest
 from bed.busybox import find_busybox
 from bed.dockerd import PrivateDockerd
 from bed.images import build_release
+from bed.newer_docker import newer_dockerd
 from bed.podman import PrivatePodman
 from bed.unavailable import Unavailable
 from tests.commandline import CommandLine
 
-ENGINE_FIXTURES = {"vendor_engine", "device_engine", "fresh_device", "fresh_podman", "release_images"}
+ENGINE_FIXTURES = {
+    "vendor_engine",
+    "device_engine",
+    "fresh_device",
+    "fresh_podman",
+    "tls_engine",
+    "release_images",
+}
+NEWER_ENGINE_FIXTURES = {
+    f"newer_{store}_{which}" for store in ("classic", "containerd") for which in ("engine", "other")
+}
 _Private = TypeVar("_Private", PrivateDockerd, PrivatePodman)
 _MISSING = pytest.StashKey[dict[str, set[str]]]()
 
@@ -26,8 +37,11 @@ _MISSING = pytest.StashKey[dict[str, set[str]]]()
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark every test that uses a real engine."""
     for item in items:
-        if ENGINE_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+        names = getattr(item, "fixturenames", ())
+        if ENGINE_FIXTURES.intersection(names):
             item.add_marker(pytest.mark.engine)
+        if NEWER_ENGINE_FIXTURES.intersection(names):
+            item.add_marker(pytest.mark.newer_engine)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -92,13 +106,13 @@ def busybox(could_not_run: Callable[[Unavailable], None]) -> bytes:
 @pytest.fixture(scope="session")
 def vendor_engine(could_not_run: Callable[[Unavailable], None]) -> Iterator[PrivateDockerd]:
     """The engine of whoever makes releases."""
-    yield from _engine(PrivateDockerd(), could_not_run)
+    yield from _engine(PrivateDockerd, could_not_run)
 
 
 @pytest.fixture(scope="session")
 def device_engine(could_not_run: Callable[[Unavailable], None]) -> Iterator[PrivateDockerd]:
     """The engine of a device; it may hold what earlier tests left: see `fresh_device`."""
-    yield from _engine(PrivateDockerd(), could_not_run)
+    yield from _engine(PrivateDockerd, could_not_run)
 
 
 @pytest.fixture
@@ -109,9 +123,33 @@ def fresh_device(device_engine: PrivateDockerd) -> PrivateDockerd:
 
 
 @pytest.fixture(scope="session")
+def newer_containerd_engine(could_not_run: Callable[[Unavailable], None]) -> Iterator[PrivateDockerd]:
+    """A newer engine that keeps images in containerd's store; it may hold what earlier tests left."""
+    yield from _engine(lambda: newer_dockerd(containerd_store=True), could_not_run)
+
+
+@pytest.fixture(scope="session")
+def newer_containerd_other(could_not_run: Callable[[Unavailable], None]) -> Iterator[PrivateDockerd]:
+    """One more of the same kind."""
+    yield from _engine(lambda: newer_dockerd(containerd_store=True), could_not_run)
+
+
+@pytest.fixture(scope="session")
+def newer_classic_other(could_not_run: Callable[[Unavailable], None]) -> Iterator[PrivateDockerd]:
+    """One more of the same kind."""
+    yield from _engine(lambda: newer_dockerd(containerd_store=False), could_not_run)
+
+
+@pytest.fixture(scope="session")
+def newer_classic_engine(could_not_run: Callable[[Unavailable], None]) -> Iterator[PrivateDockerd]:
+    """A newer engine with the classic store; it may hold what earlier tests left."""
+    yield from _engine(lambda: newer_dockerd(containerd_store=False), could_not_run)
+
+
+@pytest.fixture(scope="session")
 def podman_engine(could_not_run: Callable[[Unavailable], None]) -> Iterator[PrivatePodman]:
     """A Podman service; it may hold what earlier tests left: see `fresh_podman`."""
-    yield from _engine(PrivatePodman(), could_not_run)
+    yield from _engine(PrivatePodman, could_not_run)
 
 
 @pytest.fixture
@@ -136,8 +174,9 @@ def release_images(vendor_engine: PrivateDockerd, release_tar: Path) -> dict[str
     return {ref: found for ref, found in vendor_engine.image_ids().items() if ref.endswith(":1.0.0")}
 
 
-def _engine(engine: _Private, could_not_run: Callable[[Unavailable], None]) -> Iterator[_Private]:
+def _engine(make: Callable[[], _Private], could_not_run: Callable[[Unavailable], None]) -> Iterator[_Private]:
     try:
+        engine = make()
         engine.start()
     except Unavailable as missing:
         could_not_run(missing)

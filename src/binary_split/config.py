@@ -98,7 +98,9 @@ class Limits:
 
     # Engines.
     engine_connect_timeout_s: float = 10.0
+    engine_greeting_timeout_s: float = 30.0  # its first answer; Podman runs programs for it
     engine_ask_timeout_s: float = 60.0
+    engine_end_timeout_s: float = 0.5  # to throw away a load that is ended early
     engine_answer_bytes: int = 64 * MIB  # to a question: the list of all images is the longest
     engine_error_bytes: int = 8 * KIB
     engine_line_bytes: int = 1 * MIB  # of the answer to a load
@@ -234,6 +236,19 @@ def docker_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str
     """Return the variables by which Docker's own clients find their engine, those that are set."""
     names = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
     return {name: environ[name] for name in names if environ.get(name)}
+
+
+def docker_config_folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return the folder of the Docker client's settings: ``DOCKER_CONFIG``, else ``~/.docker``."""
+    from pathlib import Path
+
+    named = environ.get("DOCKER_CONFIG")
+    return Path(named) if named else Path.home() / ".docker"
+
+
+def docker_plugin_socket(environ: Mapping[str, str] = os.environ) -> str | None:
+    """Return the socket by which `docker` tells a plugin of its end; None before Docker 25."""
+    return environ.get("DOCKER_CLI_PLUGIN_SOCKET") or None
 
 
 def podman_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:

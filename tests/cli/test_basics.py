@@ -22,7 +22,20 @@ pytestmark = pytest.mark.slow  # each test runs the program
 
 FRAGMENT = b"the fragment of a test"
 COMMANDS = [
-    *("seal", "unlock", "check", "decrypt", "inspect", "keygen", "verify", "extract", "rekey", "identity"),
+    *(
+        "seal",
+        "unlock",
+        "prune",
+        "check",
+        "decrypt",
+        "inspect",
+        "keygen",
+        "verify",
+        "extract",
+        "rekey",
+        "identity",
+    ),
+    "docker-plugin",
     *("device", "enroll", "key", "token", "release", "keyservice"),
 ]
 GROUPS = {"device", "key", "token", "keyservice"}
@@ -71,7 +84,7 @@ def test_the_version_is_said() -> None:
 def test_help_lists_every_command_with_a_line(option: str) -> None:
     done = run_cli(option)
     assert (done.returncode, done.stderr) == (0, b"")
-    listed = re.findall(r"^  ([a-z]+)  +([A-Z].*\.)$", done.stdout.decode(), re.MULTILINE)
+    listed = re.findall(r"^  ([a-z][a-z-]+)  +([A-Z].*\.)$", done.stdout.decode(), re.MULTILINE)
     assert [name for name, _line in listed] == COMMANDS
 
 
@@ -209,6 +222,8 @@ def test_progress_as_json_is_lines_on_stdout(shelf: Shelf) -> None:
             "rate_bytes_per_s",
             "remaining_s",
             "elapsed_s",
+            "images",
+            "waiting_for",
         }
         assert (event["event"], event["step"]) == ("progress", "decrypting")
     size = shelf.plain.stat().st_size

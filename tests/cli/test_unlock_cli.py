@@ -147,7 +147,7 @@ class TestRefusals:
         other = make_sealed(tmp_path / "other", "2.0.0", NAMES)
         unlock(archive=other.path).assert_failed(52, "azaion/flights:1.0.0")
 
-    @pytest.mark.parametrize("engine", ["nonsense", "oci:", "oci", "podman", ""])
+    @pytest.mark.parametrize("engine", ["nonsense", "oci:", "oci", "podman:x", ""])
     def test_an_engine_that_there_is_not_is_3(self, unlock: Unlock, engine: str) -> None:
         ran = unlock.cli.with_environment(DOCKER_HOST="unix:///nowhere.sock").run(
             *unlock.arguments("--fragment-file", unlock.fragment_file, "--engine", engine)
@@ -306,7 +306,7 @@ class TestOnATerminal:
         assert re.search(r"loading images.* MiB.* [KM]?B/s .*0:0\d:\d\d|loading images.*MiB.*B/s", text), text
         assert re.search(r"\d+\.\d/11\.\d MiB", text), text
         assert re.search(r"0:00:\d\d", text), text
-        assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l"), "the cursor is not shown again"
+        assert "\x1b[?25l" not in shown, "the cursor was hidden: a killed program leaves it so"
         last = shown.rindex("\x1b[2K")
         assert "MiB" not in shown[last:], "the bar was left on the screen"
         assert "error: " in text[text.rindex("\r") :] or "error: " in text.splitlines()[-2], text
@@ -372,11 +372,36 @@ class TestInterrupt:
         assert unlock.files() == []
 
 
-def test_a_progress_reader_that_goes_away_is_no_traceback(unlock: Unlock) -> None:
+@pytest.mark.parametrize("reads_first", [False, True], ids=["at once", "in the middle"])
+@pytest.mark.parametrize("more", [[], ["--json"]], ids=["progress", "progress and result"])
+def test_a_progress_reader_that_goes_away_changes_nothing(
+    unlock: Unlock, more: list[str], reads_first: bool
+) -> None:
     read_end, write_end = os.pipe()
-    os.close(read_end)
-    options = ["--engine", f"oci:{unlock.folder}", "--fragment-file", unlock.fragment_file]
+    options = ["--engine", f"oci:{unlock.folder}", "--fragment-file", unlock.fragment_file, *more]
     process = unlock.cli.start(*unlock.arguments(*options, "--progress", "json"), stdout=write_end)
     os.close(write_end)
+    if reads_first:
+        assert os.read(read_end, 10)
+    os.close(read_end)
     _, words = process.communicate(timeout=30)
+    assert process.returncode == 0
     assert b"Traceback" not in words
+    assert b"Exception" not in words
+    assert unlock.check().status == 0
+
+
+def test_a_progress_reader_that_goes_away_does_not_change_how_a_failure_ends(
+    unlock: Unlock, tmp_path: Path
+) -> None:
+    damaged = tmp_path / "damaged.cbc"
+    damaged.write_bytes(flip_bit(unlock.sealed.path.read_bytes(), 60_000))
+    options = ["--engine", f"oci:{unlock.folder}", "--fragment-file", unlock.fragment_file]
+    arguments = unlock.arguments(*options, "--progress", "json", archive=damaged)
+    process = unlock.cli.start(*arguments)
+    assert process.stdout is not None
+    process.stdout.close()
+    process.stdout = None
+    _, words = process.communicate(timeout=30)
+    assert process.returncode == 12
+    assert words.decode().startswith("error: ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -12,7 +13,9 @@ import pytest
 
 from bed.fault_server import FaultServer, answer
 from bed.images import build_release
+from binary_split.cli.progress import show_progress
 from binary_split.keyservice.state import open_state
+from binary_split.model import ItemProgress, Progress
 from tests.commandline import CommandLine, Ran
 
 pytestmark = pytest.mark.slow  # each command is a process of its own
@@ -52,6 +55,11 @@ def assert_is_as_documented(document: Mapping[str, Any], *tables: str) -> None:
     assert {key for key, _ in values} == set(keys)
     for key, value in values:
         assert any(TYPES[name](value) for name in keys[key].split(" or ")), (key, value)
+
+
+def assert_is_a_documented_event(event: Mapping[str, Any]) -> None:
+    """Check an event's keys; those of an image are there where an image is."""
+    assert_is_as_documented(event, "progress", *(["progress images"] if event["images"] else []))
 
 
 class Vendor:
@@ -234,7 +242,7 @@ class TestProgress:
         assert_is_as_documented(document, "seal", "seal stated")
         assert list(dict.fromkeys(step["step"] for step in steps)) == ["collecting", "sealing"]
         for step in steps:
-            assert_is_as_documented(step, "progress")
+            assert_is_a_documented_event(step)
 
     def test_the_steps_of_an_unlock_are_those_of_the_page(self, vendor: Vendor) -> None:
         engine = ("--engine", f"oci:{vendor.path('engine-steps')}", "--progress", "json")
@@ -242,7 +250,18 @@ class TestProgress:
         (row,) = re.findall(r"^\| `unlock` \| (.*);", PAGE, re.MULTILINE)
         assert list(dict.fromkeys(step["step"] for step in steps)) == re.findall(r"`(\w+)`", row)
         for step in steps:
-            assert_is_as_documented(step, "progress")
+            assert_is_a_documented_event(step)
+
+    def test_an_event_about_images_names_each(self, capsys: pytest.CaptureFixture[str]) -> None:
+        item = ItemProgress("azaion/flights:1.0.0", 5, 10)
+        with show_progress("json") as report:
+            report(Progress("loading_images", 5, 20, (item,), "the engine"))
+        events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert len(events) == 2
+        for event in events:
+            assert_is_a_documented_event(event)
+            assert f"`{event['waiting_for'] or 'the engine'}`" in PAGE
+        assert events[0]["images"] == [{"name": "azaion/flights:1.0.0", "done_bytes": 5, "total_bytes": 10}]
 
     def test_a_failure_is_the_last_line(self, vendor: Vendor) -> None:
         wrong = vendor.path("wrong")

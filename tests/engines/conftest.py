@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import hashlib
+import json
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,11 +15,12 @@ import pytest
 
 from bed.dockerd import PrivateDockerd
 from bed.podman import PrivatePodman
-from binary_split.engines import Engine, open_engine
+from binary_split.engines import Engine, EngineImage, open_engine
 from binary_split.engines.oci_folder import OciFolder
 from binary_split.model import ImageRef
-from tests.archives import Sealed, make_sealed
+from tests.archives import Sealed, make_sealed, read_images, read_images_by_manifest
 from tests.engines.scripted import ScriptedEngine, Scripts
+from tests.engines.tars import Parts, write_tar
 
 NAMES = ("contract/one", "contract/two")
 
@@ -40,6 +45,7 @@ class Kind:
         images: what it keeps: every image, or for a folder every file.
         leftovers: the same and what it has spooled.
         blobs: what of images takes space: an image, a layer, a blob.
+        read: from an image tar, what the engine must say of each image.
     """
 
     engine: Engine
@@ -48,6 +54,7 @@ class Kind:
     leftovers: Callable[[], list[str]]
     blobs: Callable[[], list[str]]
     process: Process | None = None
+    read: Callable[[Path], dict[ImageRef, EngineImage]] = read_images
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,8 @@ class Process:
 ENGINES = [
     pytest.param("docker", marks=pytest.mark.engine),
     pytest.param("podman", marks=pytest.mark.engine),
+    pytest.param("newer_classic", marks=pytest.mark.newer_engine),
+    pytest.param("newer_containerd", marks=pytest.mark.newer_engine),
 ]
 
 
@@ -146,6 +155,71 @@ def podman_kind(
 
 
 @pytest.fixture
+def newer_classic_kind(
+    newer_classic_engine: PrivateDockerd,
+    newer_classic_other: PrivateDockerd,
+    monkeypatch: pytest.MonkeyPatch,
+    clean_docker_environment: None,
+) -> Kind:
+    return _newer_kind(newer_classic_engine, newer_classic_other, _layers, read_images, monkeypatch)
+
+
+@pytest.fixture
+def newer_containerd_kind(
+    newer_containerd_engine: PrivateDockerd,
+    newer_containerd_other: PrivateDockerd,
+    monkeypatch: pytest.MonkeyPatch,
+    clean_docker_environment: None,
+) -> Kind:
+    engines = (newer_containerd_engine, newer_containerd_other)
+    return _newer_kind(*engines, containerd_content, read_images_by_manifest, monkeypatch)
+
+
+def _newer_kind(
+    engine: PrivateDockerd,
+    other: PrivateDockerd,
+    layers: Callable[[PrivateDockerd], list[str]],
+    read: Callable[[Path], dict[ImageRef, EngineImage]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Kind:
+    for one in (engine, other):
+        one.empty()
+        if layers(one):  # 28.5 with the classic store keeps layers of what it has saved, until it starts anew
+            one.stop()
+            one.start()
+    monkeypatch.setenv("DOCKER_HOST", other.host)
+    opened_other = open_engine("docker")
+    monkeypatch.setenv("DOCKER_HOST", engine.host)
+
+    opened = open_engine("docker")
+
+    def leftovers() -> list[str]:
+        if layers(engine) and not engine.ask("GET", "/images/json?all=1"):
+            collect_garbage(opened)
+        return [*_leftovers(engine), *layers(engine)]
+
+    return Kind(
+        opened,
+        opened_other,
+        lambda: _images(engine),
+        leftovers,
+        leftovers,
+        Process(lambda: engine.pid, partial(make_container, engine)),
+        read,
+    )
+
+
+def collect_garbage(engine: Engine) -> None:
+    """Make containerd look for what nothing names: it does when an image is removed, else when it likes."""
+    ref = ImageRef.parse("contract-staging/collect:1")
+    layer = bytes(10240)
+    diff_id = f"sha256:{hashlib.sha256(layer).hexdigest()}"
+    config = {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": [diff_id]}}
+    engine.load(iter([write_tar([Parts(ref, json.dumps(config).encode(), (layer,))])]))
+    engine.untag(ref)
+
+
+@pytest.fixture
 def folder_kind(tmp_path: Path) -> Kind:
     folder = tmp_path / "layout"
 
@@ -156,6 +230,16 @@ def folder_kind(tmp_path: Path) -> Kind:
         return [path for path in files() if Path(path).name not in {"index.json", "oci-layout"}]
 
     return Kind(open_engine(f"oci:{folder}"), OciFolder(tmp_path / "other"), files, files, blobs)
+
+
+@contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """Let a process do nothing for a while."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def wait_for_none(left: Callable[[], list[str]], *, timeout_s: float = 10) -> list[str]:
@@ -172,6 +256,13 @@ def _images(engine: PrivateDockerd) -> list[str]:
 
 def _layers(engine: PrivateDockerd) -> list[str]:
     return sorted(map(str, (engine.data_root / "image").glob("*/layerdb/sha256/*")))
+
+
+def containerd_content(engine: PrivateDockerd) -> list[str]:
+    """Return every blob, half-written blob and snapshot of an engine with containerd's store."""
+    root = engine.data_root / "containerd" / "daemon"
+    patterns = ("*.content.v1.content/blobs/sha256/*", "*.content.v1.content/ingest/*", "*/snapshots/*")
+    return sorted(str(path) for pattern in patterns for path in root.glob(pattern))
 
 
 def _leftovers(engine: PrivateDockerd) -> list[str]:

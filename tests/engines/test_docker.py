@@ -205,7 +205,7 @@ class TestReaching:
         self, scripted: Serve, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(
-            "binary_split.engines.opening.LIMITS", dataclasses.replace(LIMITS, engine_connect_timeout_s=1.0)
+            "binary_split.engines.opening.LIMITS", dataclasses.replace(LIMITS, engine_greeting_timeout_s=1.0)
         )
         scripted({"GET /version": hang})
         begun = time.monotonic()

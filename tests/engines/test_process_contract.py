@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import pytest
 
 from binary_split.engines import Abort
 from binary_split.errors import EngineAbortedError, EngineImageInUseError
 from binary_split.model import ImageRef
-from tests.archives import Sealed, read_images
-from tests.engines.conftest import Kind, Process, wait_for_none
+from tests.archives import Sealed
+from tests.engines.conftest import Kind, Process, stopped, wait_for_none
 
 pytestmark = pytest.mark.engine
 
@@ -25,15 +22,6 @@ pytestmark = pytest.mark.engine
 def process(process_kind: Kind) -> Process:
     assert process_kind.process is not None
     return process_kind.process
-
-
-@contextmanager
-def stopped(pid: int) -> Iterator[None]:
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 @pytest.mark.parametrize("size", [1000, 64 << 20], ids=["all sent", "still sending"])
@@ -69,7 +57,7 @@ def test_a_load_goes_on_when_the_engine_does(process_kind: Kind, process: Proces
             assert not load.done()
         load.result(60)
     found = {ref: process_kind.engine.find_image(ref) for ref in release.images}
-    assert found == read_images(release.tar)
+    assert found == process_kind.read(release.tar)
 
 
 def test_the_last_reference_of_an_image_in_use_stays(
@@ -83,7 +71,7 @@ def test_the_last_reference_of_an_image_in_use_stays(
     assert engine.find_image(other) is None
     with pytest.raises(EngineImageInUseError):
         engine.untag(ref)
-    assert engine.find_image(ref) == read_images(release.tar)[ref]
+    assert engine.find_image(ref) == process_kind.read(release.tar)[ref]
 
 
 def test_questions_from_many_threads_at_once_are_answered(process_kind: Kind, release: Sealed) -> None:
@@ -92,5 +80,5 @@ def test_questions_from_many_threads_at_once_are_answered(process_kind: Kind, re
     with ThreadPoolExecutor(16) as pool:
         found = list(pool.map(engine.find_image, [*release.images] * 50))
         listed = list(pool.map(lambda _number: len(engine.list_images()), range(50)))
-    assert found == [*read_images(release.tar).values()] * 50
+    assert found == [*process_kind.read(release.tar).values()] * 50
     assert listed == [2] * 50

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
 import click
+
+from binary_split.cli.output import silence_stdout
 
 BROKEN_PIPE = 141
 """What a shell reports of a program that SIGPIPE ended; ours ends by itself, so that it can tidy up."""
@@ -57,7 +57,5 @@ def _reader_may_leave() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
-        silent = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(silent, sys.stdout.fileno())  # what is buffered still is written when Python ends
-        os.close(silent)
+        silence_stdout()
         raise click.exceptions.Exit(BROKEN_PIPE) from None

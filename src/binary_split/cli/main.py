@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 import click
 
@@ -14,7 +15,8 @@ from binary_split.version import __version__
 _OPTIONAL = dict.fromkeys(("alembic", "fastapi", "sqlalchemy", "starlette", "uvicorn"), "keyservice") | {
     "segno": "qr"
 }
-_INTERRUPTED = 130
+INTERRUPTED = 130
+"""The exit code of what Ctrl-C ended."""
 
 _COMMANDS = {
     "seal": ("binary_split.cli.seal", "seal", "Seal a release's images into one archive."),
@@ -28,6 +30,11 @@ _COMMANDS = {
     "extract": ("binary_split.cli.extract", "extract", "Take the images out, without an engine."),
     "rekey": ("binary_split.cli.rekey", "rekey", "Change who opens an archive, in a new archive."),
     "identity": ("binary_split.cli.identity", "identity", "Print an identity for stock `age`."),
+    "docker-plugin": (
+        "binary_split.cli.docker_install",
+        "docker_plugin",
+        "Let `docker unlock` work, or no longer.",
+    ),
     "device": ("binary_split.cli.device", "device", "Make and show this device's key."),
     "enroll": ("binary_split.cli.enroll", "enroll", "Enrol this device with a one-time code."),
     "key": ("binary_split.cli.keys", "key", "Make, import and list the key service's fragments."),
@@ -52,9 +59,19 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line; the exit code is the error's own (docs/exit-codes.md)."""
+    """Run the command line and exit."""
+    sys.exit(run())
+
+
+def run(arguments: Sequence[str] | None = None, program: str | None = None) -> int:
+    """Run the command line; return the exit code, which is the error's own (docs/exit-codes.md).
+
+    Args:
+        arguments: what to do; None: what this process was told.
+        program: what the program is called in its help; None: as this process was.
+    """
     try:
-        status = cli.main(standalone_mode=False)
+        status = cli.main(arguments, program, standalone_mode=False)
     except click.ClickException as error:
         error.show()
         status = error.exit_code
@@ -67,8 +84,8 @@ def main() -> None:
         status = _report_missing(error.name)
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
-        status = _INTERRUPTED
-    sys.exit(status if isinstance(status, int) else 0)
+        status = INTERRUPTED
+    return status if isinstance(status, int) else 0
 
 
 def _report_missing(module: str) -> int:

@@ -43,7 +43,7 @@ fragment_file_option = click.option(
 engine_option = click.option(
     "--engine",
     metavar="E",
-    help="`docker` (default), or `oci:DIR`: an OCI layout folder, which puts plaintext images on disk.",
+    help="`docker` (default), `podman`, or `oci:DIR`: an OCI layout folder, which puts plaintext on disk.",
 )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +21,13 @@ def emit(text: str) -> None:
 def emit_json(document: Mapping[str, Any] | list[Any]) -> None:
     """Write one JSON document to stdout, as one line, in ASCII: a file's name may hold what no text does."""
     click.echo(json.dumps(document))
+
+
+def silence_stdout() -> None:
+    """Let stdout go nowhere, once nobody reads it: what is buffered still is written when Python ends."""
+    silent = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silent, sys.stdout.fileno())
+    os.close(silent)
 
 
 def say(text: str) -> None:

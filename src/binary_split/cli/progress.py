@@ -6,17 +6,14 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal
 
 import click
 
-from binary_split.cli.output import describe_error, emit_json
+from binary_split.cli.output import describe_error, emit_json, silence_stdout
 from binary_split.errors import BinarySplitError
 from binary_split.model import Progress, ProgressSink, ignore_progress
-
-if TYPE_CHECKING:
-    from rich.progress import Progress as RichProgress
-    from rich.progress import TaskID
+from binary_split.progress import steady_progress
 
 Mode = Literal["auto", "bar", "json", "none"]
 
@@ -33,9 +30,17 @@ progress_option = click.option(
 
 @contextmanager
 def show_progress(mode: Mode) -> Iterator[ProgressSink]:
-    """Give a sink that shows what it is told in the given way."""
+    """Give a sink that shows what it is told in the given way, for one piece of work."""
+    with _display(mode) as display, steady_progress(display) as sink:
+        yield sink
+
+
+@contextmanager
+def _display(mode: Mode) -> Iterator[ProgressSink]:
     if mode == "bar" or (mode == "auto" and sys.stderr.isatty()):
-        with _bar() as sink:
+        from binary_split.cli.bar import show_bar
+
+        with show_bar() as sink:
             yield sink
     elif mode == "json":
         with _json_lines() as sink:
@@ -46,82 +51,64 @@ def show_progress(mode: Mode) -> Iterator[ProgressSink]:
 
 @contextmanager
 def _json_lines() -> Iterator[ProgressSink]:
+    lines = _JsonLines()
     try:
-        yield _JsonSink()
+        yield lines
     except BinarySplitError as error:
-        emit_json({"event": "error", **describe_error(error)})
+        lines.emit({"event": "error", **describe_error(error)})
         raise
 
 
-class _JsonSink:
-    """Writes a line for each step that begins or ends, and one every 0.2 s between."""
+class _JsonLines:
+    """Writes a line where something begins, ends, stalls or moves again, and one every 0.2 s between."""
 
     def __init__(self) -> None:
-        self._started = time.monotonic()
-        self._step = ""
+        self._started = self._step_started = time.monotonic()
+        self._last: Progress | None = None
         self._next_event = 0.0
-        self._step_started = 0.0
+        self._has_reader = True
 
     def __call__(self, progress: Progress) -> None:
         now = time.monotonic()
-        is_new = progress.step != self._step
-        if is_new:
-            self._step, self._step_started = progress.step, now
-        if not is_new and now < self._next_event and progress.done != progress.total:
+        last = self._last
+        if last is None or last.step != progress.step:
+            self._step_started = now
+        elif _phase(last) == _phase(progress) and now < self._next_event:
             return
-        self._next_event = now + _EVENT_INTERVAL_S
+        self._last, self._next_event = progress, now + _EVENT_INTERVAL_S
+        self.emit(self._describe(progress, now))
+
+    def emit(self, event: dict[str, Any]) -> None:
+        """Write an event, if there is still somebody who reads: the work is not for the reader alone."""
+        if not self._has_reader:
+            return
+        try:
+            emit_json(event)
+        except BrokenPipeError:
+            self._has_reader = False
+            silence_stdout()
+
+    def _describe(self, progress: Progress, now: float) -> dict[str, Any]:
         elapsed = now - self._step_started
         rate = progress.done / elapsed if elapsed > 0 else 0.0
         remaining = (progress.total - progress.done) / rate if progress.total and rate else None
-        emit_json(
-            {
-                "event": "progress",
-                "step": progress.step,
-                "done_bytes": progress.done,
-                "total_bytes": progress.total,
-                "rate_bytes_per_s": round(rate),
-                "remaining_s": None if remaining is None else round(remaining, 1),
-                "elapsed_s": round(now - self._started, 3),
-            }
-        )
+        return {
+            "event": "progress",
+            "step": progress.step,
+            "done_bytes": progress.done,
+            "total_bytes": progress.total,
+            "rate_bytes_per_s": round(rate),
+            "remaining_s": None if remaining is None else round(remaining, 1),
+            "elapsed_s": round(now - self._started, 3),
+            "images": [
+                {"name": item.name, "done_bytes": item.done, "total_bytes": item.total}
+                for item in progress.items
+            ],
+            "waiting_for": progress.waiting_for,
+        }
 
 
-@contextmanager
-def _bar() -> Iterator[ProgressSink]:
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        SpinnerColumn,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
-    from rich.progress import Progress as Bar
-
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description:<16}"),
-        BarColumn(),
-        DownloadColumn(binary_units=True),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        yield _BarSink(bar)
-
-
-class _BarSink:
-    """One row for each step; a step without bytes gets none of its own."""
-
-    def __init__(self, bar: RichProgress) -> None:
-        self._bar = bar
-        self._rows: dict[str, TaskID] = {}
-
-    def __call__(self, progress: Progress) -> None:
-        if progress.step not in self._rows:
-            for row in self._rows.values():
-                self._bar.update(row, visible=False)
-            title = progress.step.replace("_", " ")
-            self._rows[progress.step] = self._bar.add_task(title, total=progress.total)
-        self._bar.update(self._rows[progress.step], completed=progress.done, total=progress.total)
+def _phase(progress: Progress) -> tuple[bool, int, str | None]:
+    """Return what is told at once when it changes: how much is complete, and a stall."""
+    complete = sum(item.done == item.total for item in progress.items)
+    return progress.done == progress.total, complete, progress.waiting_for

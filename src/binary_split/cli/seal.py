@@ -40,7 +40,7 @@ _COMPRESSIONS = {"zstd": Compression.ZSTD, "gzip": Compression.GZIP, "none": Com
     default="docker",
     metavar="SOURCE",
     show_default=True,
-    help="Where the images are: `docker`, `docker-archive:FILE` or `oci:DIR`.",
+    help="Where the images are: `docker`, `podman`, `docker-archive:FILE` or `oci:DIR`.",
 )
 @click.option("--platform", metavar="OS/ARCH", help="Take this platform, of images that are for several.")
 @click.option(
@@ -142,9 +142,10 @@ def _open_origin(origin: str, platform: str | None) -> tuple[Export, int | None]
     kind, _, path = origin.partition(":")
     if kind == "docker-archive" and path:
         return export_docker_archive(Path(path))
-    if kind not in {"docker", "oci"}:
+    if kind not in {"docker", "podman", "oci"}:
         raise ConfigError(
-            f"--from {origin!r} is no source", hint="Use `docker`, `docker-archive:FILE` or `oci:DIR`."
+            f"--from {origin!r} is no source",
+            hint="Use `docker`, `podman`, `docker-archive:FILE` or `oci:DIR`.",
         )
     return open_engine(origin, platform=platform).save, None
 

@@ -97,8 +97,9 @@ class DockerEngine:
     ) -> None:
         """Post a tar to the engine and read its answer to the end: failures come inside a 200."""
         target = self._wire.target("/images/load", {"quiet": "0"})
-        with self._wire.stream() as connection:
-            post_tar(connection, target, chunks, report=report, abort=abort or Abort())
+        abort = abort or Abort()
+        with self._wire.stream(abort) as connection:
+            post_tar(connection, target, chunks, report=report, abort=abort)
 
     def tag(self, source: ImageRef, target: ImageRef) -> None:
         """Make a reference name an image."""
@@ -106,11 +107,7 @@ class DockerEngine:
         found = self._find(source)
         if found is None:
             raise ImageMissingError(f"could not {what}: the engine does not have {source}")
-        query = {"repo": self._new_name(target).removesuffix(f":{target.tag}"), "tag": target.tag}
-        answer = self._wire.ask("POST", f"/images/{found[0]}/tag", what, query=query)
-        if answer.status == 404:
-            raise ImageMissingError(f"could not {what}: {answer.message}")
-        answer.raise_if_refused(what)
+        self._tag(found[0], self._new_name(target), what)
 
     def untag(self, ref: ImageRef) -> None:
         """Remove a reference, and with an image's last one the image."""
@@ -176,6 +173,14 @@ class DockerEngine:
             raise EngineAnswerError(f"the engine described {name} in a way that makes no sense") from error
         self._diff_ids[image.id] = image.diff_ids
         return image
+
+    def _tag(self, name: str, new_name: str, what: str) -> None:
+        repository, _, tag = new_name.rpartition(":")
+        query = {"repo": repository, "tag": tag}
+        answer = self._wire.ask("POST", f"/images/{name}/tag", what, query=query)
+        if answer.status == 404:
+            raise ImageMissingError(f"could not {what}: {answer.message}")
+        answer.raise_if_refused(what)
 
     def _untag(self, name: str) -> None:
         what = f"remove {name}"

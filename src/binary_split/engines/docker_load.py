@@ -5,12 +5,13 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from binary_split.config import LIMITS
 from binary_split.engines.api import Abort, LoadSink, LoadStep
-from binary_split.engines.wire import Connection, message_of, raise_mapped, shorten
-from binary_split.errors import EngineAbortedError, EngineAnswerError, EngineLoadError
+from binary_split.engines.connection import HTTP_ERRORS, Connection, message_of, raise_mapped, shorten
+from binary_split.engines.wire import raise_if_aborted
+from binary_split.errors import EngineAnswerError, EngineLoadError
 
 _WHAT = "load the images"
 # Said in the text of a successful answer, after which the image is there but broken (containerd image store).
@@ -28,22 +29,26 @@ def post_tar(
 ) -> None:
     """Post a tar and read the answer to its end.
 
-    An error out of ``chunks`` comes out as it is; the engine then sees a body that is cut off.
+    An error out of ``chunks`` comes out as it is; the engine then sees a tar that is cut off, in a body that
+    is not: of a connection that breaks, the containerd store keeps for a day what it has brought.
 
     Raises:
         EngineLoadError: the engine could not load it.
         EngineAbortedError: the abort was set.
     """
-    with abort.ending(connection.end):
-        upload = _Upload(connection, abort)
-        upload.start(target)
+    upload = _Upload(connection, abort)
+    upload.start(target)
+    try:
         for chunk in chunks:
             if not upload.send(chunk):
                 break
         else:
             upload.finish()
-        for line in upload.answer_lines():
-            _check_progress_line(line, report)
+    except BaseException:
+        upload.finish_early()
+        raise
+    for line in upload.answer_lines():
+        _check_progress_line(line, report)
 
 
 class _Upload:
@@ -74,6 +79,15 @@ class _Upload:
         """Send the end of the body."""
         self._send(b"0\r\n\r\n")
 
+    def finish_early(self) -> None:
+        """End the body in the middle of the tar, and wait until the engine has thrown away what it got."""
+        if self._broken:
+            return
+        with suppress(OSError, http.client.HTTPException, ValueError):  # there is an error already
+            self._connection.sock.settimeout(LIMITS.engine_end_timeout_s)
+            self._connection.sock.sendall(b"0\r\n\r\n")
+            (self._response or self._connection.getresponse()).read(LIMITS.engine_error_bytes)
+
     def answer_lines(self) -> Iterator[bytes]:
         """Give the answer line by line, as they come; a line without end is not waited for."""
         with self._errors_mapped():
@@ -92,12 +106,12 @@ class _Upload:
             yield line
 
     def _send(self, *parts: bytes | memoryview) -> None:
-        self._raise_if_aborted()
+        raise_if_aborted(self._abort)
         try:
             for part in parts:
                 self._connection.sock.sendall(part)
         except OSError as error:
-            self._raise_if_aborted()
+            raise_if_aborted(self._abort)
             self._broken = error  # its answer says why, if there is one
 
     def _is_refused(self) -> bool:
@@ -111,13 +125,9 @@ class _Upload:
     def _errors_mapped(self) -> Iterator[None]:
         try:
             yield
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            self._raise_if_aborted()
+        except HTTP_ERRORS as error:
+            raise_if_aborted(self._abort)
             raise_mapped(self._broken or error, self._connection, _WHAT, EngineLoadError)
-
-    def _raise_if_aborted(self) -> None:
-        if self._abort.is_set():
-            raise EngineAbortedError("the load was ended before it was complete")
 
 
 def _check_progress_line(line: bytes, report: LoadSink) -> None:

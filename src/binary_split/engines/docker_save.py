@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from binary_split.config import LIMITS
-from binary_split.engines.wire import Wire, errors_mapped, message_of
+from binary_split.engines.connection import errors_mapped, message_of
+from binary_split.engines.wire import Wire
 from binary_split.errors import EngineLoadError
 
 _WHAT = "export the images"

@@ -1,25 +1,18 @@
-"""Where an engine listens, and how a connection to it is opened: unix socket, TCP, TCP with TLS, ssh."""
+"""Where an engine listens: an address as ``DOCKER_HOST`` has it, and what is needed to connect to it."""
 
 from __future__ import annotations
 
-import shlex
-import socket
 import ssl
-import subprocess
-import tempfile
-import threading
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
-from binary_split.config import LIMITS, child_environment
-from binary_split.errors import ConfigError, EngineProgramMissingError
+from binary_split.engines.dialling import Connected, dial_ssh, dial_tcp, dial_tls, dial_unix
+from binary_split.errors import ConfigError
 
-_PORT = 2375
-_TLS_PORT = 2376
-_WORDS_TIMEOUT_S = 2.0
+Dial = Callable[[float], Connected]
+"""Opens a connection, given a timeout in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +33,7 @@ class TlsFiles:
             context = ssl.create_default_context(cafile=self.authority)
             if self.certificate:
                 context.load_cert_chain(self.certificate, self.key)
-        except (OSError, ssl.SSLError) as error:
+        except OSError as error:  # ssl.SSLError is one
             folder = (self.authority or self.certificate or Path()).parent
             raise ConfigError(f"cannot use the engine's TLS files in {folder}: {error}") from error
         return context
@@ -48,9 +41,10 @@ class TlsFiles:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An engine's address, as ``DOCKER_HOST`` has it, and what goes with it.
+    """An engine's address and what goes with it.
 
     Attributes:
+        address: ``unix:///PATH``, ``tcp://HOST:PORT`` or ``ssh://USER@HOST:PORT[/PATH]``.
         tls: the files by which both sides prove who they are; None: no TLS.
         far_program: what connects to the engine on the far side of ssh.
     """
@@ -59,36 +53,33 @@ class Endpoint:
     tls: TlsFiles | None = None
     far_program: str = "docker"
 
-    def __post_init__(self) -> None:
-        self.dialler()
-
     @property
     def is_local(self) -> bool:
         """Whether the engine is on this machine, as far as its address tells."""
-        return urlsplit(self.address).scheme == "unix"
+        return self.address.startswith("unix:")
 
-    def dialler(self) -> Callable[[float], Connected]:
-        """Return what opens a connection, given a timeout in seconds.
+    def dialler(self) -> Dial:
+        """Return what opens connections.
 
         Raises:
-            ConfigError: the address is none.
+            ConfigError: the address is none, or the TLS files cannot be used.
         """
         try:
-            parts = urlsplit(self.address)
-            port = parts.port
+            address = urlsplit(self.address)
+            host, _port = address.hostname, address.port
         except ValueError as error:
             raise self._malformed() from error
-        if parts.scheme == "unix" and (path := parts.netloc + parts.path):
-            return lambda timeout_s: Connected(_dial_unix(path, timeout_s))
-        if parts.scheme in {"tcp", "http", "https"} and parts.hostname:
-            if self.tls or parts.scheme == "https":
-                context = (self.tls or TlsFiles(None, None, None)).make_context()
-                return lambda timeout_s: Connected(_dial_tls(parts, context, timeout_s))
-            return lambda timeout_s: Connected(_dial_tcp(parts, port or _PORT, timeout_s))
-        if parts.scheme == "ssh" and parts.hostname and not parts.hostname.startswith("-"):
-            if parts.password:
+        if address.scheme == "unix" and (path := address.netloc + address.path):
+            return lambda timeout_s: dial_unix(path, timeout_s)
+        if address.scheme in {"tcp", "http", "https"} and host:
+            if self.tls is None and address.scheme != "https":
+                return lambda timeout_s: dial_tcp(address, timeout_s)
+            context = (self.tls or TlsFiles(None, None, None)).make_context()
+            return lambda timeout_s: dial_tls(address, context, timeout_s)
+        if address.scheme == "ssh" and host and not host.startswith("-"):
+            if address.password:
                 raise ConfigError("an engine's address holds a password: use ssh keys")
-            return lambda _timeout_s: _dial_ssh(parts, self.far_program)
+            return lambda _timeout_s: dial_ssh(address, self.far_program)
         raise self._malformed()
 
     def _malformed(self) -> ConfigError:
@@ -96,109 +87,3 @@ class Endpoint:
             f"not an engine's address: {self.address[:200]!r}",
             hint="Use unix:///PATH, tcp://HOST:PORT or ssh://USER@HOST.",
         )
-
-
-class Connected:
-    """An open connection: its socket and, behind one, the program that carries it."""
-
-    def __init__(self, sock: socket.socket, carrier: Carrier | None = None) -> None:
-        self.socket = sock
-        self._carrier = carrier
-
-    def end(self) -> None:
-        """Wake up, from another thread, whoever waits for this connection; it is of no more use."""
-        with suppress(OSError):
-            # Not the method of a TLS socket, which would make its other user speak plaintext.
-            socket.socket.shutdown(self.socket, socket.SHUT_RDWR)
-        if self._carrier:
-            self._carrier.end()
-
-    def last_words(self) -> str:
-        """Return what the program that carried the connection said when it ended; empty without one."""
-        return self._carrier.last_words() if self._carrier else ""
-
-
-class Carrier:
-    """A child that carries a connection over its stdin and stdout; it ends when the connection does."""
-
-    def __init__(self, command: list[str], end: socket.socket) -> None:
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed by whoever reads it last
-        try:
-            self._process = subprocess.Popen(
-                command,
-                stdin=end.fileno(),
-                stdout=end.fileno(),
-                stderr=self._stderr,
-                env=child_environment(),
-                start_new_session=True,  # Ctrl-C is for us: we end it
-            )
-        except OSError as error:
-            self._stderr.close()
-            raise EngineProgramMissingError(
-                f"cannot run {command[0]}: {error.strerror or error}", hint=f"Install {command[0]}."
-            ) from error
-        self._words = ""
-        self._reaper = threading.Thread(target=self._reap, daemon=True)
-        self._reaper.start()
-
-    def end(self) -> None:
-        """End the program now."""
-        self._process.terminate()
-
-    def last_words(self) -> str:
-        """Return what it wrote on stderr, once it has ended."""
-        self._reaper.join(_WORDS_TIMEOUT_S)
-        return self._words
-
-    def _reap(self) -> None:
-        self._process.wait()
-        with self._stderr as file:
-            file.seek(0)
-            self._words = file.read(LIMITS.engine_error_bytes).decode(errors="replace").strip()
-
-
-def _dial_unix(path: str, timeout_s: float) -> socket.socket:
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        sock.settimeout(timeout_s)
-        sock.connect(path)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def _dial_tcp(parts: SplitResult, port: int, timeout_s: float) -> socket.socket:
-    sock = socket.create_connection((str(parts.hostname), port), timeout_s)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return sock
-
-
-def _dial_tls(parts: SplitResult, context: ssl.SSLContext, timeout_s: float) -> socket.socket:
-    sock = _dial_tcp(parts, parts.port or _TLS_PORT, timeout_s)
-    try:
-        return context.wrap_socket(sock, server_hostname=parts.hostname)
-    except BaseException:
-        sock.close()
-        raise
-
-
-def _dial_ssh(parts: SplitResult, far_program: str) -> Connected:
-    """Start the system's ssh as Docker's own client does: its configuration, keys and known hosts count."""
-    far = [far_program]
-    if parts.path.strip("/"):  # of the socket, on the far side
-        far += ["--url" if far_program == "podman" else "--host", shlex.quote(f"unix://{parts.path}")]
-    command = ["ssh", "-o", f"ConnectTimeout={int(LIMITS.engine_connect_timeout_s)}", "-T"]
-    if parts.username:
-        command += ["-l", parts.username]
-    if parts.port:
-        command += ["-p", str(parts.port)]
-    command += ["--", str(parts.hostname), *far, "system", "dial-stdio"]
-    ours, theirs = socket.socketpair()
-    with theirs:
-        try:
-            carrier = Carrier(command, theirs)
-        except BaseException:
-            ours.close()
-            raise
-    return Connected(ours, carrier)

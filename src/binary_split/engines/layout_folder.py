@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from binary_split.config import LIMITS
+from binary_split.engines.layout_refs import IndexEntry, is_named_by_tag_alone, refs_of
 from binary_split.errors import (
     ArchiveFormatError,
     EngineAnswerError,
@@ -20,13 +21,7 @@ from binary_split.model import Digest, ImageRef
 from binary_split.oci.blob import Blob, hash_bytes
 from binary_split.oci.compression import detect_compression
 from binary_split.oci.images import ImageConfig, parse_json
-from binary_split.oci.layout import INDEX, LayoutImage, blob_path
-
-_CONTAINERD_NAME = "io.containerd.image.name"
-_REF_NAME = "org.opencontainers.image.ref.name"
-
-IndexEntry = Mapping[str, Any]
-"""A descriptor in ``index.json``."""
+from binary_split.oci.layout import INDEX, LayoutImage, blob_path, serialise_index
 
 
 class LayoutFolder:
@@ -42,22 +37,31 @@ class LayoutFolder:
         Raises:
             EngineAnswerError: the index cannot be read.
         """
+        rows = self.read_index().get("manifests") or []
+        if not all(isinstance(row, dict) for row in rows):
+            raise EngineAnswerError(f"{self.folder / INDEX} is malformed")
+        return list(rows)
+
+    def read_index(self) -> dict[str, Any]:
+        """Return the index; a new one where there is none.
+
+        Raises:
+            EngineAnswerError: it cannot be read.
+        """
         path = self.folder / INDEX
         try:
-            rows = parse_json(_read_bounded(path), what=str(path), kind=dict).get("manifests") or []
+            index: dict[str, Any] = parse_json(_read_bounded(path), what=str(path), kind=dict)
         except FileNotFoundError:
-            return []
+            return parse_json(serialise_index(()), what=INDEX, kind=dict)
         except (OSError, ArchiveFormatError) as error:
             raise EngineAnswerError(f"cannot read {path}: {error}") from error
-        if not all(isinstance(row, dict) for row in rows):
-            raise EngineAnswerError(f"{path} is malformed")
-        return list(rows)
+        return index
 
     def find_entry(self, ref: ImageRef) -> IndexEntry | None:
         """Return a reference's newest entry; the only image of a layout may be named by its tag alone."""
         entries = self.entries()
         named = [entry for entry in entries if ref in refs_of(entry)]
-        if not named and len(entries) == 1 and _is_named_by_tag_alone(entries[0], ref.tag):
+        if not named and len(entries) == 1 and is_named_by_tag_alone(entries[0], ref.tag):
             named = entries
         return named[-1] if named else None
 
@@ -95,7 +99,10 @@ class LayoutFolder:
             while rows:
                 row = rows.pop()
                 found.add(Digest.parse(row["digest"]))
-                document = parse_json(self._read_document(row["digest"]), what="a manifest", kind=dict)
+                try:
+                    document = parse_json(self._read_document(row["digest"]), what="a manifest", kind=dict)
+                except FileNotFoundError:
+                    continue  # a platform that was not copied here
                 rows += document.get("manifests") or ()
                 found |= {Digest.parse(blob["digest"]) for blob in _blobs_of(document)}
         except (OSError, KeyError, TypeError, ValueError, ImageReferenceError, ArchiveFormatError) as error:
@@ -144,55 +151,15 @@ class LayoutFolder:
         return Blob(digest, diff_id, row["size"], compression)
 
 
-def refs_of(entry: IndexEntry) -> set[ImageRef]:
-    """Return the references that an entry's annotations state in full."""
-    refs = set()
-    for key in (_CONTAINERD_NAME, _REF_NAME):
-        text = str(_annotations(entry).get(key, ""))
-        if "/" in text or ":" in text:
-            try:
-                refs.add(ImageRef.parse(text))
-            except ImageReferenceError:
-                continue  # an annotation may say anything; what is no reference names no image
-    return refs
-
-
-def without_ref(entry: IndexEntry, ref: ImageRef) -> IndexEntry | None:
-    """Return an entry with one reference less; None where it was its last one."""
-    if refs_of(entry) == {ref}:
-        return None
-    kept = {key: text for key, text in _annotations(entry).items() if not _states(key, text, ref)}
-    return {**entry, "annotations": kept}
-
-
-def with_ref(entry: IndexEntry, ref: ImageRef) -> IndexEntry:
-    """Return an entry that names the same image by another reference, and by no other."""
-    names = {_CONTAINERD_NAME: f"{ref.canonical_name}:{ref.tag}", _REF_NAME: ref.tag}
-    return {**entry, "annotations": {**_annotations(entry), **names}}
-
-
-def _states(key: str, text: object, ref: ImageRef) -> bool:
-    return key in {_CONTAINERD_NAME, _REF_NAME} and refs_of({"annotations": {key: text}}) == {ref}
-
-
 def _blobs_of(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     config = manifest.get("config")
     return [*([config] if config else ()), *(manifest.get("layers") or ())]
-
-
-def _is_named_by_tag_alone(entry: IndexEntry, tag: str) -> bool:
-    return not refs_of(entry) and _annotations(entry).get(_REF_NAME) == tag
 
 
 def _platform_of(row: IndexEntry) -> str:
     """Return ``os/architecture[/variant]`` of an entry in an index for several platforms."""
     platform = row["platform"]
     return "/".join(filter(None, (platform["os"], platform["architecture"], platform.get("variant"))))
-
-
-def _annotations(entry: IndexEntry) -> Mapping[str, Any]:
-    annotations = entry.get("annotations")
-    return annotations if isinstance(annotations, dict) else {}
 
 
 def _read_bounded(path: Path) -> bytes:

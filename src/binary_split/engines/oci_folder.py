@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 from binary_split.engines.api import (
     Abort,
@@ -19,11 +15,12 @@ from binary_split.engines.api import (
     LoadSink,
     ignore_steps,
 )
-from binary_split.engines.layout_folder import IndexEntry, LayoutFolder, refs_of, with_ref, without_ref
+from binary_split.engines.folder_stage import Feed, Stage, locked, staging
+from binary_split.engines.layout_folder import LayoutFolder
+from binary_split.engines.layout_refs import IndexEntry, refs_of, with_ref, without_refs
 from binary_split.errors import (
     ArchiveDamagedError,
     ArchiveFormatError,
-    EngineAbortedError,
     EngineAnswerError,
     EngineLoadError,
     ImageIncompleteError,
@@ -37,7 +34,6 @@ from binary_split.oci.layout import (
     INDEX,
     LAYOUT_VERSION,
     OCI_LAYOUT,
-    LayoutImage,
     LayoutTar,
     blob_path,
     serialise_index,
@@ -90,51 +86,37 @@ class OciFolder:
         abort: Abort | None = None,
     ) -> None:
         """Add a tar's images to the folder; the index names them only when all of them are there."""
-        feed = _Feed(chunks, abort or Abort())
+        feed = Feed(chunks, abort or Abort())
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=".load-", dir=self._folder) as staging:
-                with closing(_Stage(Path(staging))) as stage:
-                    scanned = scan_images(feed, stage.keep)
-                with self._locked():
+            with staging(self._folder) as stage:
+                scanned = scan_images(feed, stage.keep)
+                stage.close()
+                with locked(self._folder):
                     self._commit(stage, scanned)
         except (OSError, ArchiveFormatError, ImageIncompleteError) as error:
             if error is feed.error:
                 raise
+            words = f"cannot load the images: {error}"
             if isinstance(error, OSError):
                 words = f"cannot write to {self._folder}: {error.strerror or error}"
-            else:
-                words = f"cannot load the images: {error}"
             raise EngineLoadError(words) from error
 
     def tag(self, source: ImageRef, target: ImageRef) -> None:
         """Name an image once more in the index."""
-        if self._layout.find_entry(source) is None:
-            raise ImageMissingError(f"the folder {self._folder} does not have {source}")
-        with self._changing_index() as entries:
+        with self._changing():
             entry = self._layout.find_entry(source)
             if entry is None:
                 raise ImageMissingError(f"the folder {self._folder} does not have {source}")
-            entries[:] = [*_without_refs(entries, {target}), with_ref(entry, target)]
+            self._write_index([*without_refs(self._layout.entries(), {target}), with_ref(entry, target)])
 
     def untag(self, ref: ImageRef) -> None:
         """Take a reference out of the index, and remove the blobs that no entry leads to any more."""
-        if self._layout.find_entry(ref) is None:
-            return
-        with self._changing_index() as entries:
+        with self._changing():
             entry = self._layout.find_entry(ref)
-            if entry is None:
-                return
-            kept = [row for row in _without_refs(entries, {ref}) if row != entry]
-            try:
-                unneeded = self._layout.reachable(entry)
-                for row in kept:
-                    unneeded -= self._layout.reachable(row)
-            except ImageIncompleteError:
-                unneeded = set()  # rather too much is kept than a blob that an image needs removed
-            entries[:] = kept
-        for digest in unneeded:
-            (self._folder / blob_path(digest)).unlink(missing_ok=True)
+            if entry is not None:
+                rest = without_refs(self._layout.entries(), {ref})
+                self._write_index([row for row in rest if row != entry])
 
     def verify_unpacked(self, ref: ImageRef) -> None:
         """Check that every blob is there: nothing is unpacked here."""
@@ -164,7 +146,7 @@ class OciFolder:
             return None
         return EngineImage(image.config.digest, image.config.diff_ids)
 
-    def _commit(self, stage: _Stage, scanned: ScannedTar) -> None:
+    def _commit(self, stage: Stage, scanned: ScannedTar) -> None:
         blobs = self._folder / "blobs" / "sha256"
         blobs.mkdir(parents=True, exist_ok=True)
         for name in {name for image in scanned.images for name in image.layers}:
@@ -175,101 +157,40 @@ class OciFolder:
             self._write(blob_path(image.manifest_digest), image.manifest)
         sync_folder(blobs)
         self._write(OCI_LAYOUT, LAYOUT_VERSION)
-        self._write(INDEX, self._merge_index(images))
-
-    def _merge_index(self, images: tuple[LayoutImage, ...]) -> bytes:
-        """Return the index with the new entries in the place of those of the same references."""
-        index = parse_json(serialise_index(images), what=INDEX, kind=dict)
         replaced = {ref for image in images for ref in image.refs}
-        index["manifests"] = _without_refs(self._layout.entries(), replaced) + index["manifests"]
-        return json.dumps(index, indent=2).encode()
+        added = parse_json(serialise_index(images), what=INDEX, kind=dict)["manifests"]
+        self._write_index([*without_refs(self._layout.entries(), replaced), *added])
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Keep others, threads and processes, from changing the folder."""
-        descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+    def _changing(self) -> Iterator[None]:
+        """Keep others from changing the folder meanwhile; one that is not there has no images."""
+        if not self._folder.is_dir():
             yield
-        finally:
-            os.close(descriptor)
-
-    @contextmanager
-    def _changing_index(self) -> Iterator[list[IndexEntry]]:
-        """Give the index's entries to be changed, and write it again unless that fails."""
+            return
         try:
-            with self._locked():
-                index = parse_json((self._folder / INDEX).read_bytes(), what=INDEX, kind=dict)
-                entries = self._layout.entries()
-                yield entries
-                self._write(INDEX, json.dumps({**index, "manifests": entries}, indent=2).encode())
-        except (OSError, ArchiveFormatError) as error:
-            raise EngineAnswerError(f"cannot change {self._folder}: {error}") from error
+            with locked(self._folder):
+                yield
+        except OSError as error:
+            raise EngineAnswerError(f"cannot change {self._folder}: {error.strerror or error}") from error
+
+    def _write_index(self, entries: list[IndexEntry]) -> None:
+        """Write the index, and remove what only entries that are in it no more led to."""
+        unneeded = self._only_reachable(
+            [entry for entry in self._layout.entries() if entry not in entries], entries
+        )
+        index = {**self._layout.read_index(), "manifests": entries}
+        self._write(INDEX, json.dumps(index, indent=2).encode())
+        for digest in unneeded:
+            (self._folder / blob_path(digest)).unlink(missing_ok=True)
+
+    def _only_reachable(self, gone: list[IndexEntry], kept: list[IndexEntry]) -> set[Digest]:
+        """Return the blobs that some entries lead to and others do not; none if that cannot be told."""
+        try:
+            found = {digest for entry in gone for digest in self._layout.reachable(entry)}
+            return found.difference(*map(self._layout.reachable, kept)) if found else found
+        except ImageIncompleteError:
+            return set()
 
     def _write(self, name: str, content: bytes) -> None:
         with write_atomically(self._folder / name) as file:
             file.write(content)
-
-
-def _without_refs(entries: Iterable[IndexEntry], refs: set[ImageRef]) -> list[IndexEntry]:
-    kept = []
-    for entry in entries:
-        left: IndexEntry | None = entry
-        for ref in refs & refs_of(entry):
-            left = without_ref(left, ref) if left else None
-        if left:
-            kept.append(left)
-    return kept
-
-
-class _Feed:
-    """Gives what is loaded until that is aborted, and remembers the error that came out of it."""
-
-    def __init__(self, chunks: Iterable[bytes | memoryview], abort: Abort) -> None:
-        self.error: BaseException | None = None
-        self._chunks = chunks
-        self._abort = abort
-
-    def __iter__(self) -> Iterator[bytes | memoryview]:
-        chunks = iter(self._chunks)
-        while not self._abort.is_set():
-            try:
-                chunk = next(chunks)
-            except StopIteration:
-                return
-            except BaseException as error:
-                self.error = error
-                raise
-            yield chunk
-        raise EngineAbortedError("the load was ended before it was complete")
-
-
-class _Stage:
-    """Where a load's blobs wait until all are checked; its files are numbered, never named by the tar."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._paths: dict[str, Path] = {}
-        self._file: BinaryIO | None = None
-
-    def keep(self, name: str, chunk: memoryview) -> None:
-        """Append to the file of a member; members come one after the other."""
-        if name not in self._paths:
-            self.close()
-            self._paths[name] = self._folder / str(len(self._paths))
-            self._file = self._paths[name].open("wb")
-        if self._file:
-            self._file.write(chunk)
-
-    def close(self) -> None:
-        """Bring the last file to disk."""
-        if self._file:
-            with self._file as file:
-                file.flush()
-                os.fsync(file.fileno())
-            self._file = None
-
-    def move(self, name: str, target: Path) -> None:
-        """Give a member's file its final name; the same blob under another member's name is enough."""
-        if not target.exists():
-            self._paths[name].replace(target)

@@ -10,7 +10,7 @@ from binary_split.engines.docker import DockerEngine
 from binary_split.engines.endpoint import Endpoint
 from binary_split.engines.podman import PodmanEngine
 from binary_split.engines.wire import Wire
-from binary_split.errors import ConfigError, EngineAnswerError
+from binary_split.errors import ConfigError, EngineAnswerError, EngineUnreachableError
 
 _WHAT = "connect to the engine"
 _PODMAN = "Podman Engine"
@@ -37,7 +37,11 @@ def connect_podman() -> DockerEngine:
         ConfigError: it is no Podman, or its address is none.
         EngineError: as above.
     """
-    engine = _connect(find_podman())
+    try:
+        engine = _connect(find_podman())
+    except EngineUnreachableError as error:
+        error.hint = "Start its service (`systemctl start podman.socket`), or point CONTAINER_HOST at it."
+        raise
     if not isinstance(engine, PodmanEngine):
         raise ConfigError(
             f"what answers at {engine.describe().address} is not Podman", hint="Use --engine docker."
@@ -47,7 +51,7 @@ def connect_podman() -> DockerEngine:
 
 def _connect(endpoint: Endpoint) -> DockerEngine:
     wire = Wire(endpoint)
-    answer = wire.ask("GET", "/version", _WHAT, timeout_s=LIMITS.engine_connect_timeout_s)
+    answer = wire.ask("GET", "/version", _WHAT, timeout_s=LIMITS.engine_greeting_timeout_s)
     facts: dict[str, Any] = answer.read_json(dict, _WHAT)
     version = facts.get("ApiVersion")
     if not isinstance(version, str) or not version.replace(".", "").isdecimal():

@@ -31,32 +31,38 @@ class PodmanEngine(DockerEngine):
             id_kind=IdKind.CONFIG,
             reuse=LayerReuse.IMAGE,
             compressions=frozenset(Compression),
+            parallel_loads=False,  # they are safe, and take as long as one after the other
         )
 
     def tag(self, source: ImageRef, target: ImageRef) -> None:
-        """Make a reference name an image, and under no other of its names another one."""
+        """Make a reference name an image; what it was called before names it too, and no other image."""
         super().tag(source, target)
+        new = self._new_name(target)
         for name in self._names(target):
-            if name != self._new_name(target):
-                self._untag(name)
+            if name != new and self._inspect(name):
+                self._tag(new, name, f"tag {source} as {name}")
 
     def save(self, refs: Iterable[ImageRef]) -> Iterator[bytes | memoryview]:
         """Export images as `docker save` does, under the names that any other engine knows."""
-        names = self._find_all(refs)
-        renamed = [ref for ref, name in names.items() if name != self._new_name(ref)]
-        hidden = [str(ref) for ref in renamed if self._inspect(self._new_name(ref))]
-        if hidden:
+        refs = tuple(refs)
+        self._find_all(refs)
+        added = [ref for ref in refs if self._needs_new_name(ref)]
+        try:
+            for ref in added:
+                super().tag(ref, ref)
+            yield from receive_tar(self._wire, [self._new_name(ref) for ref in refs])
+        finally:
+            for ref in added:
+                self._untag(self._new_name(ref))
+
+    def _needs_new_name(self, ref: ImageRef) -> bool:
+        found, new = self._find(ref), self._inspect(self._new_name(ref))
+        if found and new and found[1].id != new.id:
             raise EngineAnswerError(
-                f"there are two images {', '.join(hidden)}: one of localhost and one of a registry",
+                f"there are two images {ref}: one of localhost and one of a registry",
                 hint="Remove the one that is not meant, with `podman untag`.",
             )
-        try:
-            for ref in renamed:
-                super().tag(ref, ref)
-            yield from receive_tar(self._wire, [self._new_name(ref) for ref in names])
-        finally:
-            for ref in renamed:
-                self._untag(self._new_name(ref))
+        return new is None
 
     def _names(self, ref: ImageRef) -> tuple[str, ...]:
         new = self._new_name(ref)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from binary_split.engines.wire import Wire
 from binary_split.errors import EngineAnswerError, ImageIncompleteError, ImageMissingError
@@ -46,12 +45,11 @@ def _remove_left(wire: Wire) -> None:
         _remove(wire, row)
 
 
-def _remove(wire: Wire, container: dict[str, Any]) -> None:
+def _remove(wire: Wire, container: object) -> None:
     what = "remove a container that was made for a trial"
-    try:
-        path = f"/containers/{container['Id']}"
-    except (KeyError, TypeError) as error:
-        raise EngineAnswerError(f"could not {what}: the answer makes no sense") from error
-    answer = wire.ask("DELETE", path, what, query={"force": "1", "v": "1"})
+    name = container.get("Id") if isinstance(container, dict) else None
+    if not isinstance(name, str):
+        raise EngineAnswerError(f"could not {what}: the answer makes no sense")
+    answer = wire.ask("DELETE", f"/containers/{name}", what, query={"force": "1", "v": "1"})
     if answer.status not in {404, 409}:  # another run removes it too
         answer.raise_if_refused(what)

@@ -1,35 +1,64 @@
-"""HTTP with an engine over any connection: short questions, and streams that another thread can end.
-
-It is the standard library's HTTP client. What a request library adds (redirects, cookies, proxies, decoding)
-must not happen here, and each gigabyte that it copies once more costs.
-"""
+"""HTTP with an engine: short questions, and streams that another thread can end."""
 
 from __future__ import annotations
 
 import http.client
 import json
-import select
-import ssl
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import quote, urlencode
 
 from binary_split.config import LIMITS
-from binary_split.engines.endpoint import Connected, Endpoint
-from binary_split.errors import (
-    EngineAnswerError,
-    EngineError,
-    EnginePermissionError,
-    EngineTimeoutError,
-    EngineTlsError,
-    EngineUnreachableError,
-)
+from binary_split.engines.api import Abort
+from binary_split.engines.connection import Connection, errors_mapped, message_of
+from binary_split.engines.endpoint import Endpoint
+from binary_split.errors import EngineAbortedError, EngineAnswerError, EngineError, EngineUnreachableError
 
 Query = Mapping[str, str | list[str]]
-_HTTP_ERRORS = (OSError, http.client.HTTPException, ValueError)
+_IDLE_CONNECTIONS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A short request.
+
+    Attributes:
+        what: what it is for, to complete "could not …".
+        target: path and query.
+        document: the body, as JSON.
+        timeout_s: for each wait.
+    """
+
+    what: str
+    method: str
+    target: str
+    document: object = None
+    timeout_s: float | None = None
+
+    def put_to(self, connection: Connection) -> Answer:
+        """Ask it over a connection, which afterwards is ready for the next or closed."""
+        try:
+            if connection.sock is None:
+                connection.connect()
+            connection.sock.settimeout(self.timeout_s or LIMITS.engine_ask_timeout_s)
+            body = None if self.document is None else json.dumps(self.document).encode()
+            headers = {} if body is None else {"Content-Type": "application/json"}
+            with suppress(BrokenPipeError, ConnectionResetError):  # it may have answered before it read all
+                connection.request(self.method, self.target, body, headers)
+            response = connection.getresponse()
+            content = response.read(LIMITS.engine_answer_bytes)
+            is_cut_off = not response.isclosed() and (response.length or response.read(1))
+        except BaseException:
+            connection.close()
+            raise
+        if is_cut_off:
+            connection.close()
+            raise http.client.IncompleteRead(content)
+        return Answer(response.status, content)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,45 +103,18 @@ class Answer:
         return document
 
 
-class Connection(http.client.HTTPConnection):
-    """One connection to an engine, whatever carries it."""
-
-    def __init__(self, dial: Callable[[float], Connected]) -> None:
-        super().__init__("docker")
-        self._dial = dial
-        self._connected: Connected | None = None
-
-    def connect(self) -> None:
-        """Connect, within the time that a connection may take."""
-        self._connected = self._dial(LIMITS.engine_connect_timeout_s)
-        self.sock = self._connected.socket
-
-    def end(self) -> None:
-        """Wake up, from another thread, whoever waits for this connection."""
-        if self._connected:
-            self._connected.end()
-
-    def last_words(self) -> str:
-        """Return what the program that carried the connection said when it ended."""
-        return self._connected.last_words() if self._connected else ""
-
-    def is_readable(self) -> bool:
-        """Whether the engine has said something, or has closed, unasked; a TLS socket does not tell."""
-        if isinstance(self.sock, ssl.SSLSocket):
-            return False
-        poll = select.poll()
-        poll.register(self.sock, select.POLLIN)
-        return bool(poll.poll(0))
-
-
 class Wire:
-    """Speaks HTTP with the engine at an endpoint; safe to use from several threads at once."""
+    """Speaks HTTP with the engine at an endpoint; safe to use from several threads at once.
+
+    Attributes:
+        prefix: the version of the API, as a path begins with it.
+    """
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self.prefix = ""
         self._dial = endpoint.dialler()
-        self._idle: deque[Connection] = deque(maxlen=8)
+        self._idle: deque[Connection] = deque()
 
     def __del__(self) -> None:
         for connection in getattr(self, "_idle", ()):
@@ -130,37 +132,42 @@ class Wire:
     ) -> Answer:
         """Ask a short question and return the answer, an error's too.
 
-        Args:
-            method: of HTTP.
-            path: without version.
-            what: what the question is for, to complete "could not …".
-            query: the address's query.
-            document: the body, as JSON.
-            timeout_s: for each wait.
-
         Raises:
             EngineError: there is no answer.
         """
-        body = None if document is None else json.dumps(document).encode()
-        headers = {"Content-Type": "application/json"} if body else {}
-        connection = self._take_idle() if method == "GET" else None
-        target = self.target(path, query)
-        if connection:
-            with suppress(*_HTTP_ERRORS):  # the engine may have been restarted since
-                return self._exchange(connection, method, target, body, headers, timeout_s)
-        connection = Connection(self._dial)
-        with errors_mapped(connection, what, EngineAnswerError):
-            return self._exchange(connection, method, target, body, headers, timeout_s)
+        question = Question(what, method, self.target(path, query), document, timeout_s)
+        if method == "GET" and (connection := self._take_idle()):
+            try:
+                return self._put(question, connection)
+            except EngineError as error:
+                # The engine may have been restarted since, and have closed this one meanwhile.
+                if not isinstance(error.__cause__, ConnectionError):
+                    raise
+        return self._put(question, self._new_connection())
 
     @contextmanager
-    def stream(self) -> Iterator[Connection]:
-        """Give a connection of its own, without a timeout once it stands."""
-        connection = Connection(self._dial)
+    def stream(self, abort: Abort | None = None) -> Iterator[Connection]:
+        """Give a connection of its own, without a timeout once it stands, which ``abort`` ends.
+
+        A moment is left between the abort and the end, for whoever can end the exchange in order.
+
+        Raises:
+            EngineAbortedError: the abort was set.
+            EngineError: there is no connection.
+        """
+        abort = abort or Abort()
+        connection = self._new_connection()
         try:
-            with errors_mapped(connection, "connect to the engine", EngineUnreachableError):
-                connection.connect()
+            with abort.ending(connection.end):
+                try:
+                    with errors_mapped(connection, "connect to the engine", EngineUnreachableError):
+                        connection.connect()
+                except EngineError:
+                    raise_if_aborted(abort)
+                    raise
             connection.sock.settimeout(None)
-            yield connection
+            with _ending_late(connection) as end, abort.ending(end):
+                yield connection
         finally:
             connection.close()
 
@@ -169,6 +176,19 @@ class Wire:
         return f"{self.prefix}{quote(path, safe='/:')}" + (
             f"?{urlencode(query, doseq=True)}" if query else ""
         )
+
+    def _put(self, question: Question, connection: Connection) -> Answer:
+        with errors_mapped(connection, question.what, EngineAnswerError):
+            answer = question.put_to(connection)
+        if connection.sock is not None:
+            if len(self._idle) < _IDLE_CONNECTIONS:
+                self._idle.append(connection)
+            else:
+                connection.close()
+        return answer
+
+    def _new_connection(self) -> Connection:
+        return Connection(self.endpoint.address, self._dial)
 
     def _take_idle(self) -> Connection | None:
         while True:
@@ -180,69 +200,27 @@ class Wire:
                 return connection
             connection.close()
 
-    def _exchange(
-        self,
-        connection: Connection,
-        method: str,
-        target: str,
-        body: bytes | None,
-        headers: dict[str, str],
-        timeout_s: float | None,
-    ) -> Answer:
-        try:
-            if connection.sock is None:
-                connection.connect()
-            connection.sock.settimeout(timeout_s or LIMITS.engine_ask_timeout_s)
-            connection.request(method, target, body, headers)
-            response = connection.getresponse()
-            content = response.read(LIMITS.engine_answer_bytes)
-            is_whole = response.isclosed() or not (response.length or response.read(1))
-        except BaseException:
-            connection.close()
-            raise
-        if not is_whole:
-            connection.close()
-            raise http.client.IncompleteRead(b"")
-        if connection.sock is None or len(self._idle) == self._idle.maxlen:
-            connection.close()
-        else:
-            self._idle.append(connection)
-        return Answer(response.status, content)
-
-
-def message_of(body: bytes) -> str:
-    """Return the text of an engine's error, shortened."""
-    try:
-        return shorten(str(json.loads(body)["message"]))
-    except (ValueError, KeyError, TypeError):
-        return shorten(body.decode(errors="replace"))
-
-
-def shorten(text: str) -> str:
-    """Return the beginning of foreign words."""
-    return text.strip()[:1000]
-
 
 @contextmanager
-def errors_mapped(connection: Connection, what: str, kind: type[EngineError]) -> Iterator[None]:
-    """Turn whatever a connection raises into our errors."""
+def _ending_late(connection: Connection) -> Iterator[Callable[[], None]]:
+    timer = threading.Timer(LIMITS.engine_end_timeout_s, connection.end)
+    timer.daemon = True
+
+    def end() -> None:
+        with suppress(RuntimeError):  # an abort may be set twice
+            timer.start()
+
     try:
-        yield
-    except _HTTP_ERRORS as error:
-        raise_mapped(error, connection, what, kind)
+        yield end
+    finally:
+        timer.cancel()
 
 
-def raise_mapped(error: Exception, connection: Connection, what: str, kind: type[EngineError]) -> NoReturn:
-    """Raise our error for one that a connection raised."""
-    words = connection.last_words()
-    if isinstance(error, PermissionError) or "permission denied" in words.lower():
-        raise EnginePermissionError(f"could not {what}: {shorten(words) or 'not permitted'}") from error
-    if isinstance(error, TimeoutError):
-        raise EngineTimeoutError(f"could not {what}: it does not answer") from error
-    if isinstance(error, ssl.SSLError):
-        raise EngineTlsError(f"could not {what}: {error}") from error
-    if isinstance(error, FileNotFoundError | ConnectionRefusedError):
-        raise EngineUnreachableError(f"could not {what}: nothing answers there") from error
-    if words and kind is EngineAnswerError:
-        raise EngineUnreachableError(f"could not {what}: {shorten(words)}") from error
-    raise kind(f"could not {what}: {shorten(words or str(error) or type(error).__name__)}") from error
+def raise_if_aborted(abort: Abort) -> None:
+    """End a load that is to end.
+
+    Raises:
+        EngineAbortedError: it is.
+    """
+    if abort.is_set():
+        raise EngineAbortedError("the load was ended before it was complete")
