@@ -15,7 +15,7 @@ from typing import BinaryIO
 import pytest
 
 from binary_split.errors import OutputError, SecretFileError
-from binary_split.files import read_secret, write_atomically, write_secret
+from binary_split.files import create_secret, read_secret, write_atomically, write_secret
 from tests.running import run_python
 
 LONG_NAMES = ["n" * 255, "é" * 127, "𝄞" * 63, " ", "-", ".hidden", "line\nend", "\udcff"]
@@ -264,3 +264,30 @@ def test_a_folder_and_an_endless_device_are_no_secret(tmp_path: Path) -> None:
         read(tmp_path)
     with pytest.raises(SecretFileError, match="longer than 100 bytes"):
         read(Path("/dev/zero"))
+
+
+def test_a_created_secret_is_private_whole_and_never_over_another(folder: Path) -> None:
+    create_secret(folder / "key", b"first")
+    assert (folder / "key").stat().st_mode & 0o777 == 0o600
+    for taken in ("key", "dangling"):
+        if taken == "dangling":
+            (folder / taken).symlink_to(folder / "nowhere")
+        with pytest.raises(OutputError, match="File exists"):
+            create_secret(folder / taken, b"second")
+    assert (folder / "key").read_bytes() == b"first"
+    assert sorted(path.name for path in folder.iterdir()) == ["dangling", "key"]
+
+
+def test_a_created_secret_has_its_name_only_when_it_is_whole(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bool] = []
+    real = os.fsync
+
+    def look(descriptor: int) -> None:
+        seen.append((folder / "key").exists())
+        real(descriptor)
+
+    monkeypatch.setattr("binary_split.files.os.fsync", look)
+    create_secret(folder / "key", b"secret")
+    assert seen == [False, True], "the file before it has its name, the folder after"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -11,18 +10,27 @@ from binary_split.errors import KeyEncryptionKeyError
 from binary_split.keyservice.database import reading
 from binary_split.keyservice.kek_files import create_kek, kek_paths, next_kek_path, read_keks
 from binary_split.keyservice.keyring import read_kek_rows
+from binary_split.keyservice.releases import ReleaseRequest
 from binary_split.keyservice.rotation import RotationReport, rotate_kek
 from binary_split.keyservice.store import Store
 from binary_split.model import Fragment
 from tests.keyservice.conftest import HOUR
 from tests.keyservice.places import Place, result
 
-KEYS = 30
-KILLS = 10
+KEYS = 12
+KILLS = 8
 
 ROTATE = """
 import binary_split.keyservice.rotation as rotation
-rotation._BATCH = 2  # many commits, so that kills find many places
+rotation._BATCH = 1  # many commits, so that kills find many places
+def told(name):
+    step = getattr(rotation, name)
+    def run(*arguments, **named):
+        print(name, flush=True)
+        return step(*arguments, **named)
+    setattr(rotation, name, run)
+for name in ("_begin", "_reseal_some", "_end"):
+    told(name)
 from binary_split.keyservice.database import reading
 from binary_split.keyservice.kek_files import create_kek, next_kek_path, read_keks
 store = open_state(folder, busy_timeout_s=20)
@@ -48,8 +56,9 @@ def fill(store: Store) -> dict[str, str]:
 
 
 def assert_readable(store: Store, tokens: dict[str, str]) -> None:
-    for key_id, token in tokens.items():
-        assert store.release(token).reveal() == f"fragment {key_id[1:]}".encode()
+    futures = {key: store.submit_release(ReleaseRequest(token=token)) for key, token in tokens.items()}
+    for key_id, future in futures.items():
+        assert future.result(timeout=30).fragment.reveal() == f"fragment {key_id[1:]}".encode()
 
 
 def test_every_fragment_is_sealed_anew_and_the_old_key_is_needed_no_more(place: Place) -> None:
@@ -114,7 +123,9 @@ def test_a_rotation_that_is_killed_anywhere_loses_nothing_and_is_finished(place:
         with place.process(ROTATE) as victim:
             assert victim.stdout is not None
             assert victim.stdout.readline() == "ready\n"
-            time.sleep(0.004 * kill)
+            for _ in range(kill):  # a step later each time, and then wherever in the step it is
+                if not victim.stdout.readline():
+                    break  # an earlier one had come that far: this one has finished it
             victim.kill()
             victim.wait()
         store = place.open(busy_timeout_s=20)

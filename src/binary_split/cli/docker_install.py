@@ -13,9 +13,8 @@ from binary_split.config import docker_config_folder
 from binary_split.errors import ConfigError, OutputError
 
 _NAME = "docker-unlock"
-_SYSTEM_FOLDER = Path(
-    "/usr/local/lib/docker/cli-plugins"
-)  # of those that Docker searches, the administrator's
+# Of those that Docker searches, the administrator's own.
+_SYSTEM_FOLDER = Path("/usr/local/lib/docker/cli-plugins")
 
 
 @click.group("docker-plugin")

@@ -12,9 +12,10 @@ from binary_split.cli.output import report_error
 from binary_split.errors import BinarySplitError, ConfigError
 from binary_split.version import __version__
 
-_OPTIONAL = dict.fromkeys(("alembic", "fastapi", "sqlalchemy", "starlette", "uvicorn"), "keyservice") | {
-    "segno": "qr"
-}
+_OPTIONAL = dict.fromkeys(
+    ("alembic", "fastapi", "prometheus_client", "sqlalchemy", "starlette", "structlog", "uvicorn"),
+    "keyservice",
+) | {"segno": "qr"}
 INTERRUPTED = 130
 """The exit code of what Ctrl-C ended."""
 

@@ -140,7 +140,7 @@ class Engine(Protocol):
     """
 
     def describe(self) -> EngineDescription:
-        """Ask the engine who it is and what it can do."""
+        """Say who the engine is and what it can do, as it said itself."""
 
     def find_image(self, ref: ImageRef) -> EngineImage | None:
         """Return the image of that reference, None where there is none."""

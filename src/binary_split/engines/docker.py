@@ -44,27 +44,13 @@ class DockerEngine:
         self._wire = wire
         # What an id names never changes, and a question for each image of a list takes time.
         self._diff_ids: dict[Digest, tuple[Digest, ...]] = {}
+        self._description: EngineDescription | None = None
 
     def describe(self) -> EngineDescription:
-        """Ask the engine for its version and its image store."""
-        what = "ask the engine what it is"
-        facts: dict[str, Any] = self._wire.ask("GET", "/info", what).read_json(dict, what)
-        try:
-            status = dict(row[:2] for row in facts.get("DriverStatus") or [])
-        except (TypeError, ValueError, AttributeError) as error:
-            raise EngineAnswerError("the engine described itself in a way that makes no sense") from error
-        has_containerd_store = status.get("driver-type") == _CONTAINERD_STORE
-        return EngineDescription(
-            kind="docker",
-            version=str(facts.get("ServerVersion", "?")),
-            store="containerd" if has_containerd_store else str(facts.get("Driver", "?")),
-            address=self._wire.endpoint.address,
-            id_kind=IdKind.MANIFEST if has_containerd_store else IdKind.CONFIG,
-            reuse=LayerReuse.BLOB if has_containerd_store else LayerReuse.CHAIN,
-            compressions=frozenset(Compression) if has_containerd_store else _TAKEN_BY_ALL,
-            data_root=self._find_data_root(facts.get("DockerRootDir")),
-            parallel_loads=not has_containerd_store,
-        )
+        """Ask the engine for its version and its image store, once: Podman takes half a second for it."""
+        if self._description is None:
+            self._description = self._ask_description()
+        return self._description
 
     def find_image(self, ref: ImageRef) -> EngineImage | None:
         """Inspect an image."""
@@ -124,6 +110,26 @@ class DockerEngine:
     def save(self, refs: Iterable[ImageRef]) -> Iterator[bytes | memoryview]:
         """Export images as `docker save` does."""
         yield from receive_tar(self._wire, list(self._find_all(refs).values()))
+
+    def _ask_description(self) -> EngineDescription:
+        what = "ask the engine what it is"
+        facts: dict[str, Any] = self._wire.ask("GET", "/info", what).read_json(dict, what)
+        try:
+            status = dict(row[:2] for row in facts.get("DriverStatus") or [])
+        except (TypeError, ValueError, AttributeError) as error:
+            raise EngineAnswerError("the engine described itself in a way that makes no sense") from error
+        has_containerd_store = status.get("driver-type") == _CONTAINERD_STORE
+        return EngineDescription(
+            kind="docker",
+            version=str(facts.get("ServerVersion", "?")),
+            store="containerd" if has_containerd_store else str(facts.get("Driver", "?")),
+            address=self._wire.endpoint.address,
+            id_kind=IdKind.MANIFEST if has_containerd_store else IdKind.CONFIG,
+            reuse=LayerReuse.BLOB if has_containerd_store else LayerReuse.CHAIN,
+            compressions=frozenset(Compression) if has_containerd_store else _TAKEN_BY_ALL,
+            data_root=self._find_data_root(facts.get("DockerRootDir")),
+            parallel_loads=not has_containerd_store,
+        )
 
     def _names(self, ref: ImageRef) -> tuple[str, ...]:
         """Return what the engine may call a reference, what it itself would look for first."""

@@ -23,10 +23,9 @@ _LOCAL = "localhost/"
 class PodmanEngine(DockerEngine):
     """A Podman service that answered."""
 
-    def describe(self) -> EngineDescription:
-        """Ask Podman for its version and its storage driver."""
+    def _ask_description(self) -> EngineDescription:
         return replace(
-            super().describe(),
+            super()._ask_description(),
             kind="podman",
             id_kind=IdKind.CONFIG,
             reuse=LayerReuse.IMAGE,
