@@ -28,8 +28,9 @@ test-engines: bootstrap test-tools  ## the tests on a newer Docker Engine, with 
 soak: bootstrap test-tools  ## the long tests: many kills, many rounds
 	$(PYTEST) -m soak
 
-bench: bootstrap test-tools  ## measure against openssl, age, pyrage and `docker load`
+bench: bootstrap test-tools  ## measure against openssl, age, pyrage and `docker load`; releases a second
 	$(PYTHON) -m scripts.bench
+	$(PYTHON) -m scripts.bench.keyservice
 
 lint: bootstrap  ## style, types, layers, generated pages
 	$(PYTHON) -m ruff check .

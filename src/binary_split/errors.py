@@ -273,11 +273,16 @@ class FragmentNotFoundError(KeyServiceError):
 
 
 class RateLimitedError(KeyServiceError):
-    """429: too many requests, and waiting as asked did not help."""
+    """429: too many requests, and waiting as asked did not help.
+
+    Attributes:
+        retry_after_s: how long to wait, where it is known.
+    """
 
     code = "rate-limited"
     exit_code = 30
     retryable = True
+    retry_after_s: int = 0
     hint = "Wait a while and try again."
 
 

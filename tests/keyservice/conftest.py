@@ -15,7 +15,8 @@ from bed.certs import make_leaf
 from bed.postgres import PrivatePostgres
 from bed.unavailable import Unavailable
 from binary_split.keyservice.listener import listener_url, open_listener
-from binary_split.keyservice.serve import TlsFiles, build_server, run_server, tls_context
+from binary_split.keyservice.serve import TlsFiles, tls_context
+from binary_split.keyservice.server import build_server, run_server
 from binary_split.keyservice.state import create_state, open_state
 from binary_split.keyservice.store import Store
 from binary_split.model import Fragment

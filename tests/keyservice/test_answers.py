@@ -21,6 +21,11 @@ def assert_problem(answer: requests.Response, status: int) -> None:
     assert answer.json()["status"] == status
 
 
+def without_its_own(answer: requests.Response) -> dict[str, str]:
+    """Return the headers but those that differ for every request."""
+    return {name: value for name, value in answer.headers.items() if name not in {"date", "x-request-id"}}
+
+
 def raw_answer(service: Service, trusting: ssl.SSLContext, head: bytes) -> bytes:
     url = urlsplit(service.url)
     with (
@@ -137,7 +142,7 @@ def test_anothers_an_unknown_and_a_malformed_key_id_get_the_same_404(service: Se
     for answer in answers:
         assert_problem(answer, 404)
         assert answer.content == answers[0].content
-        assert {**answer.headers, "date": ""} == {**answers[0].headers, "date": ""}
+        assert without_its_own(answer) == without_its_own(answers[0])
 
 
 def test_a_token_in_the_query_or_the_body_is_no_token(service: Service) -> None:

@@ -126,8 +126,9 @@ def test_from_init_to_a_revoked_token(shell: Shell, tmp_path: Path, tls: TlsFile
         assert time.monotonic() - asked < 8, "an idle TLS client held up the stop"
     assert process.returncode == 0, err
     assert out == ""
-    assert "GET /binary-split/key-fragment 200" in err
-    assert "GET /binary-split/key-fragment 403" in err
+    lines = [json.loads(line) for line in err.splitlines() if line.startswith("{")]
+    asked_for = [(line["path"], line["status"]) for line in lines if line["event"] == "request"]
+    assert asked_for == [("/binary-split/key-fragment", 200), ("/binary-split/key-fragment", 403)]
     assert token not in err
 
 

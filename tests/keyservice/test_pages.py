@@ -85,7 +85,8 @@ def test_openapi_names_the_scheme_and_every_answer(service: Service) -> None:
     assert document["components"]["securitySchemes"]["bearerToken"]["scheme"] == "bearer"
     operation = document["paths"]["/binary-split/key-fragment"]["get"]
     assert operation["security"] == [{"bearerToken": []}]
-    assert set(operation["responses"]) == {"200", "400", "401", "403", "404", "500", "503", "default"}
+    expected = {"200", "400", "401", "403", "404", "429", "500", "503", "default"}
+    assert set(operation["responses"]) == expected
     assert list(operation["responses"]["200"]["content"]) == ["application/octet-stream"]
     for status, response in operation["responses"].items():
         if status != "200":

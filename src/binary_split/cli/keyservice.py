@@ -11,6 +11,7 @@ from binary_split.cli.output import say
 from binary_split.cli.state_option import state_option
 from binary_split.errors import ConfigError
 
+_RATE = click.IntRange(0, 1_000_000)
 _EXISTING_FILE = click.Path(path_type=Path, dir_okay=False)
 
 
@@ -93,23 +94,62 @@ def migrate(state: Path) -> None:
 )
 @click.option("--tls-cert", metavar="F", type=_EXISTING_FILE, help="Certificate chain, PEM.")
 @click.option("--tls-key", metavar="F", type=_EXISTING_FILE, help="The certificate's private key, PEM.")
-def serve(state: Path, host: str, port: int, tls_cert: Path | None, tls_key: Path | None) -> None:
+@click.option(
+    "--trusted-proxy", metavar="NET", multiple=True, help="Believe its X-Forwarded-For; repeatable."
+)
+@click.option("--metrics", metavar="HOST:PORT", help="Answer Prometheus there, in plain http.")
+@click.option(
+    "--token-rate", type=_RATE, default=600, show_default=True, help="Requests a minute with one token."
+)
+@click.option(
+    "--device-rate", type=_RATE, default=60, show_default=True, help="Requests a minute by one device."
+)
+@click.option(
+    "--failure-rate",
+    type=_RATE,
+    default=60,
+    show_default=True,
+    help="Failures a minute that an address is told of.",
+)
+def serve(
+    state: Path,
+    host: str,
+    port: int,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    trusted_proxy: tuple[str, ...],
+    metrics: str | None,
+    token_rate: int,
+    device_rate: int,
+    failure_rate: int,
+) -> None:
     """Answer devices over HTTPS until SIGTERM.
 
-    Without --tls-cert and --tls-key it speaks plain http, on a loopback address only.
+    Without --tls-cert and --tls-key it speaks plain http, on a loopback address only. A rate of 0 sets no
+    bound; each process counts for itself.
     """
+    from binary_split.keyservice.metrics import parse_address
     from binary_split.keyservice.serve import TlsFiles, serve_store, tls_files
+    from binary_split.keyservice.service_limits import ServiceLimits
     from binary_split.keyservice.state import open_state
 
     tls: TlsFiles | None = tls_files(tls_cert, tls_key)
+    limits = ServiceLimits(
+        token_rate=token_rate,
+        device_rate=device_rate,
+        failure_rate=failure_rate,
+        trusted_proxies=trusted_proxy,
+    )
+    metrics_address = None if metrics is None else parse_address(metrics)
     store = open_state(state)
     try:
         serve_store(
             store,
-            host=host,
-            port=port,
+            listen=(host, port),
             tls=tls,
             on_listening=lambda url: say(f"key service listening on {url}"),
+            limits=limits,
+            metrics=metrics_address,
         )
     finally:
         store.close()

@@ -13,7 +13,18 @@ from binary_split.errors import BinarySplitError, ConfigError
 from binary_split.version import __version__
 
 _OPTIONAL = dict.fromkeys(
-    ("alembic", "fastapi", "jinja2", "pydantic", "sqlalchemy", "starlette", "uvicorn"), "keyservice"
+    (
+        "alembic",
+        "fastapi",
+        "jinja2",
+        "prometheus_client",
+        "pydantic",
+        "sqlalchemy",
+        "starlette",
+        "structlog",
+        "uvicorn",
+    ),
+    "keyservice",
 ) | {"segno": "qr"}
 INTERRUPTED = 130
 """The exit code of what Ctrl-C ended."""

@@ -112,6 +112,19 @@ class AuditTrail:
             )
         return head
 
+    def verify_last(self) -> None:
+        """Prove that the last record follows the one before it under this audit key.
+
+        Raises:
+            AuditBrokenError: it does not.
+        """
+        with reading(self._engine) as connection:
+            rows = connection.execute(select(AUDIT).order_by(AUDIT.c.seq.desc()).limit(2)).mappings()
+            records = [read_record(row) for row in rows]
+        if records:
+            before = ChainHead(records[1].seq, records[1].mac) if len(records) > 1 else ChainHead()
+            list(self._chain.verify(records[:1], before))
+
 
 def _promised(checkpoints: Iterable[Checkpoint]) -> dict[int, bytes]:
     """Return the mac that each checkpointed record must have; a restore takes back what came after it."""

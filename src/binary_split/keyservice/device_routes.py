@@ -43,9 +43,10 @@ router = APIRouter(redirect_slashes=False)
     operation_id="releaseSealedFragment",
     tags=["fragments"],
 )
-async def _release(
+async def release_sealed(
     request: Request, store: StoreOf, token: Annotated[str, Security(BearerToken())], key_id: str
 ) -> Response:
+    """Answer with the fragment, sealed to the key of the token's device, once its release is recorded."""
     (text,) = await _read_texts(request, "nonce")
     try:
         nonce = parse_nonce(text)

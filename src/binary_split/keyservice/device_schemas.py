@@ -28,6 +28,7 @@ _ENROLMENT = {
     "properties": {"device": _TEXT, "token": _TEXT, "expires": {"type": "string", "format": "date-time"}},
 }
 _FAILURES: dict[int | str, dict[str, Any]] = {
+    429: problem("Asked too often with this token, by this device, or in vain from there.", "Retry-After"),
     500: problem("The service failed; its log says where."),
     503: problem("The store is locked or its disk is full: try again.", "Retry-After"),
     "default": problem("Any other problem."),

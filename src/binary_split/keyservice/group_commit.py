@@ -55,6 +55,11 @@ class GroupCommit(Generic[Request, Answer]):
         """Whether this is the last call of ``idle``."""
         return self._is_stopping
 
+    @property
+    def waiting(self) -> int:
+        """How many requests are queued."""
+        return self._queue.qsize()
+
     def submit(self, request: Request) -> Future[Answer]:
         """Queue a request.
 

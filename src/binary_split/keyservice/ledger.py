@@ -17,6 +17,7 @@ from binary_split.keyservice.schema import AUDIT, AUDIT_HEAD
 
 _HEAD = select(AUDIT_HEAD.c.seq, AUDIT_HEAD.c.mac).where(AUDIT_HEAD.c.name == "head")
 _LOCKED_HEAD = _HEAD.with_for_update()
+_MOVE_HEAD = update(AUDIT_HEAD).where(AUDIT_HEAD.c.name == "head")
 _INSERT = insert(AUDIT)
 _REPLAYED_SINCE = select(AUDIT).where(AUDIT.c.kind.in_(REPLAYED)).order_by(AUDIT.c.seq)
 
@@ -55,9 +56,7 @@ class Transaction:
         if not self._rows:
             return False
         self.connection.execute(_INSERT, self._rows)
-        self.connection.execute(
-            update(AUDIT_HEAD).where(AUDIT_HEAD.c.name == "head").values(seq=self.head.seq, mac=self.head.mac)
-        )
+        self.connection.execute(_MOVE_HEAD, {"seq": self.head.seq, "mac": self.head.mac})
         return True
 
 

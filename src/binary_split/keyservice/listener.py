@@ -7,7 +7,7 @@ import socket
 
 from binary_split.errors import ConfigError
 
-_BACKLOG = 1024
+_BACKLOG = 4096  # the kernel takes its own limit where that is less
 
 
 def open_listener(host: str, port: int, *, plain: bool) -> socket.socket:

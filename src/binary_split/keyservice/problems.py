@@ -20,6 +20,7 @@ from binary_split.errors import (
     KeyEncryptionKeyError,
     KeyStoreDamagedError,
     KeyStoreStateError,
+    RateLimitedError,
     TokenRejectedError,
 )
 from binary_split.model import DEVICE_KEY_NEEDED as DEVICE_KEY_NEEDED_TYPE
@@ -107,6 +108,9 @@ UNAVAILABLE = Problem(
     HTTPStatus.SERVICE_UNAVAILABLE, "The store cannot be used now.", {"Retry-After": str(RETRY_AFTER_S)}
 )
 FAILED = Problem(HTTPStatus.INTERNAL_SERVER_ERROR)
+# What is still to come of the body is not waited for.
+BODY_TOO_LONG = Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is too long.", {"Connection": "close"})
+BODY_TOO_LATE = Problem(HTTPStatus.REQUEST_TIMEOUT, "The body took too long.", {"Connection": "close"})
 
 _BY_ERROR: Mapping[type[BinarySplitError], Problem] = {
     TokenRejectedError: REJECTED_TOKEN,
@@ -120,16 +124,32 @@ _BY_ERROR: Mapping[type[BinarySplitError], Problem] = {
 }
 
 
+def too_many(retry_after_s: int) -> Problem:
+    """Return the answer to whoever asks too often."""
+    return Problem(
+        HTTPStatus.TOO_MANY_REQUESTS, "Asked too often.", {"Retry-After": str(max(1, retry_after_s))}
+    )
+
+
 def answer_problem(_request: Request, error: Exception) -> Response:
     """Answer a ProblemError."""
     problem = error.problem if isinstance(error, ProblemError) else FAILED
     return problem.response()
 
 
-def answer_error(_request: Request, error: Exception) -> Response:
+def answer_error(request: Request, error: Exception) -> Response:
     """Answer one of our own errors with its problem; what has none is a 500 without details."""
-    problem = _BY_ERROR.get(type(error), FAILED) if isinstance(error, BinarySplitError) else FAILED
-    return problem.response()
+    if not isinstance(error, BinarySplitError):
+        return FAILED.response()
+    request.scope.setdefault("state", {})["problem"] = error.code  # for the log and the figures
+    if isinstance(error, RateLimitedError):
+        return too_many(error.retry_after_s).response()
+    return _BY_ERROR.get(type(error), FAILED).response()
+
+
+def answer_invalid(_request: Request, _error: Exception) -> Response:
+    """Answer a request that does not fit its description; what was wrong with it may be a secret."""
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "The request is not what this needs.").response()
 
 
 def answer_http(_request: Request, error: Exception) -> Response:

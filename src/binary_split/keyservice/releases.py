@@ -16,6 +16,7 @@ from binary_split.errors import (
     DeviceKeyNeededError,
     FragmentForbiddenError,
     FragmentNotFoundError,
+    RateLimitedError,
     TokenRejectedError,
 )
 from binary_split.keyservice.chain import AuditEvent
@@ -23,6 +24,7 @@ from binary_split.keyservice.decision import holds_key, is_tokens_own, meant_key
 from binary_split.keyservice.failures import FailureTally
 from binary_split.keyservice.keyring import KeyRing
 from binary_split.keyservice.ledger import Ledger, Transaction
+from binary_split.keyservice.pace import Pace, ReleasePace
 from binary_split.keyservice.release_reads import BatchFacts, TokenFacts, read_facts
 from binary_split.keyservice.release_spending import RefusedError, Spending
 from binary_split.keyservice.schema import SPENT_NONCES
@@ -76,12 +78,17 @@ class Released:
 
 
 class ReleaseDesk:
-    """Answers batches of requests."""
+    """Answers batches of requests.
+
+    Attributes:
+        pace: how often whoever is known may ask; nobody is bound unless told.
+    """
 
     def __init__(self, ledger: Ledger, ring: KeyRing, failures: FailureTally) -> None:
         self._ledger = ledger
         self._ring = ring
         self._failures = failures
+        self.pace = ReleasePace(per_token=Pace(0), per_device=Pace(0))
 
     def run(self, requests: Sequence[ReleaseRequest]) -> list[Released | Exception]:
         """Answer each request with a release that is committed with its record, or with an error.
@@ -115,6 +122,9 @@ class ReleaseDesk:
                 source=request.source, reason="unknown-token" if token is None else "dead-token"
             )
             return error
+        except RateLimitedError as error:
+            self._failures.note(source=token.bearer.token_id if token else "-", reason="too-often")
+            return error
         except BinarySplitError as error:
             return error
 
@@ -127,6 +137,7 @@ class ReleaseDesk:
         token: TokenFacts,
     ) -> Released:
         bearer = token.bearer
+        self.pace.verify(bearer.token_id, bearer.device_id)
         key_id = meant_key(bearer, request.key_id, turn.now)
         if key_id is None or not holds_key(bearer, key_id, turn.now):
             raise RefusedError("no-grant")

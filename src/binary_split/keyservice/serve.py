@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import signal
-import socket
 import ssl
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import uvicorn
 
 from binary_split.errors import ConfigError
-from binary_split.keyservice.app import create_app
+from binary_split.keyservice import systemd
+from binary_split.keyservice.guards import Guards
 from binary_split.keyservice.listener import listener_url, open_listener
+from binary_split.keyservice.log_lines import log_json_lines
+from binary_split.keyservice.metrics import metrics_listener
+from binary_split.keyservice.server import build_server, run_server
+from binary_split.keyservice.service_limits import ServiceLimits
 from binary_split.keyservice.store import Store
-
-_HEAD_BYTES = 32 * 1024
-_KEEP_ALIVE_S = 15
-_STOP_S = 10
-_TLS_HANDSHAKE_S = 10.0
-_TLS_GOODBYE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,67 +42,43 @@ def tls_files(certificate: Path | None, key: Path | None) -> TlsFiles | None:
 
 
 def serve_store(
-    store: Store, *, host: str, port: int, tls: TlsFiles | None, on_listening: Callable[[str], None]
+    store: Store,
+    *,
+    listen: tuple[str, int],
+    tls: TlsFiles | None,
+    on_listening: Callable[[str], None],
+    limits: ServiceLimits | None = None,
+    metrics: tuple[str, int] | None = None,
 ) -> None:
     """Answer requests until SIGTERM or SIGINT; requests under way are finished first.
 
     Args:
         store: what to answer from; the caller closes it.
-        host: a name or an address of this machine; the first address it has is taken.
-        port: 0 takes a free one.
+        listen: a name or an address of this machine, of which the first address is taken; and the port, of
+            which 0 is a free one.
         tls: None is plain http, which a loopback address only may speak.
         on_listening: is told the service's URL, once connections are taken.
+        limits: what each client may have.
+        metrics: the address at which Prometheus is answered, None for nowhere.
 
     Raises:
-        ConfigError: the address or the TLS files cannot be used, or plain http would leave the machine.
+        ConfigError: an address or the TLS files cannot be used, or plain http would leave the machine.
     """
     context = None if tls is None else tls_context(tls)
-    with open_listener(host, port, plain=context is None) as listener:
-        server = build_server(store, context)
-        _log_to_stderr()
+    guards = Guards.of(store, limits)
+    with (
+        open_listener(*listen, plain=context is None) as listener,
+        metrics_listener(guards.metrics, metrics),
+    ):
+        log_json_lines()
+        server = build_server(store, context, guards)
         # uvicorn raises the signal again when it has stopped: that is a success, not a death by signal.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda _number, _frame: sys.exit(0))
         store.start()
         on_listening(listener_url(listener, plain=context is None))
-        run_server(server, listener)
-
-
-def build_server(store: Store, context: ssl.SSLContext | None) -> uvicorn.Server:
-    """Return the server, not running yet."""
-    config = uvicorn.Config(
-        create_app(store),
-        http="h11",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,  # it would log the query; the application writes its own line
-        server_header=False,
-        proxy_headers=False,
-        h11_max_incomplete_event_size=_HEAD_BYTES,
-        timeout_keep_alive=_KEEP_ALIVE_S,
-        timeout_graceful_shutdown=_STOP_S,
-    )
-    logging.getLogger("uvicorn.access").disabled = True  # whatever handlers others add later
-    config.load()
-    config.ssl = context  # ours: its versions are stated, and no passphrase is asked for on a terminal
-    return uvicorn.Server(config)
-
-
-def run_server(server: uvicorn.Server, listener: socket.socket) -> None:
-    """Answer requests on a listening socket until the server is told to stop."""
-    with asyncio.Runner(loop_factory=_Loop) as runner:
-        runner.run(server.serve(sockets=[listener]))
-
-
-class _Loop(asyncio.SelectorEventLoop):
-    """An event loop that does not wait long for a TLS peer: an idle client would hold up a stop for 30 s."""
-
-    async def create_server(self, *args: Any, **options: Any) -> asyncio.Server:
-        if options.get("ssl") is not None:
-            options["ssl_handshake_timeout"] = _TLS_HANDSHAKE_S
-            options["ssl_shutdown_timeout"] = _TLS_GOODBYE_S
-        return await super().create_server(*args, **options)
+        systemd.notify(systemd.READY)
+        run_server(server, listener, threads=guards.limits.threads)
 
 
 def tls_context(files: TlsFiles) -> ssl.SSLContext:
@@ -132,8 +101,3 @@ def tls_context(files: TlsFiles) -> ssl.SSLContext:
             f"{files.certificate} and {files.key} are no certificate with its unencrypted private key, in PEM"
         ) from error
     return context
-
-
-def _log_to_stderr() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # its start-up lines would repeat ours

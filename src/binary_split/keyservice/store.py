@@ -22,6 +22,7 @@ from binary_split.keyservice.keyring import KeyRing
 from binary_split.keyservice.keys import KeyRepository
 from binary_split.keyservice.ledger import Ledger
 from binary_split.keyservice.offline import OfflineRelease
+from binary_split.keyservice.pace import ReleasePace
 from binary_split.keyservice.releases import NONCE_BYTES, Released, ReleaseDesk, ReleaseRequest
 from binary_split.keyservice.secrets_folder import AuditKeys
 from binary_split.keyservice.sessions import SessionRepository
@@ -75,8 +76,8 @@ class Store:
         self.sessions = SessionRepository(self.ledger, clock)
         self.offline = OfflineRelease(self.ledger, parts.ring)
         self._times = CheckpointTimes(self.ledger)
-        desk = ReleaseDesk(self.ledger, parts.ring, self.failures)
-        self._commits: GroupCommit[ReleaseRequest, Released] = GroupCommit(desk.run, idle=self._be_idle)
+        self._desk = ReleaseDesk(self.ledger, parts.ring, self.failures)
+        self._commits: GroupCommit[ReleaseRequest, Released] = GroupCommit(self._desk.run, idle=self._be_idle)
 
     @property
     def engine(self) -> Engine:
@@ -88,6 +89,15 @@ class Store:
         """The key-encryption keys."""
         return self._ring
 
+    @property
+    def waiting(self) -> int:
+        """How many releases wait for their record."""
+        return self._commits.waiting
+
+    def limit_releases(self, pace: ReleasePace) -> None:
+        """Bound how often a token and a device may ask, in this process."""
+        self._desk.pace = pace
+
     def start(self) -> None:
         """Write counted failures and checkpoints by themselves from now on, until ``close``."""
         self._commits.start()
@@ -98,13 +108,15 @@ class Store:
         self._engine.dispose()
 
     def verify_ready(self) -> None:
-        """Prove that the database answers and that the key-encryption keys are its own.
+        """Prove that the database answers and that the key-encryption keys and the audit key are its own.
 
         Raises:
             KeyEncryptionKeyError: one is missing or another store's.
+            AuditBrokenError: the last audit record was not made with this audit key.
         """
         with reading(self._engine) as connection:
             self._ring.verify_known(connection)
+        self.audit.verify_last()
 
     def submit_release(self, request: ReleaseRequest) -> Future[Released]:
         """Ask for a fragment; the answer comes when its release is recorded for good.
@@ -129,6 +141,7 @@ class Store:
 
         Raises:
             TokenRejectedError: the token is unknown or has expired.
+            RateLimitedError: the token or its device asks too often.
             FragmentForbiddenError: the token was revoked, or its device disabled.
             FragmentNotFoundError: this token may not have this key now in this way; whether it exists, and
                 which of all reasons it was, makes no difference.

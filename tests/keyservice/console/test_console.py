@@ -16,7 +16,7 @@ from binary_split.keyservice.console.views import VIEWS
 from binary_split.keyservice.database import reading, writing
 from binary_split.keyservice.listener import listener_url, open_listener
 from binary_split.keyservice.schema import SESSIONS
-from binary_split.keyservice.serve import build_server, run_server
+from binary_split.keyservice.server import build_server, run_server
 from binary_split.keyservice.tokens import hash_token
 from tests.keyservice.conftest import HOUR, Service
 from tests.keyservice.console.conftest import Arrive, Person
