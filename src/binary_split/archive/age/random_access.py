@@ -34,8 +34,8 @@ class _Span(ChunkRun):
 
     __slots__ = ("count", "first", "intact", "verified")
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, count: int) -> None:
+        super().__init__(count)
         self.first = self.count = self.verified = 0
         self.intact = False
 
@@ -71,6 +71,8 @@ class SeekableReader(PayloadReader):
     ) -> None:
         self._crew = Crew(threads, name="age-payload")
         self._depth = 2 * self._crew.size
+        # A thread alone is one of many readers' side by side: their memory adds up.
+        self._span_chunks = SPAN_CHUNKS if self._crew.size > 1 else SPAN_CHUNKS // 4
         self._ahead: deque[tuple[_Span, Job]] = deque()
         self._spare: list[_Span] = []
         self._ramp = 1
@@ -177,7 +179,7 @@ class SeekableReader(PayloadReader):
                 # The position did not move: the next read asks the source again, from here.
                 self._spare.append(span)
                 self._discard_ahead()
-                self._current = _Span()
+                self._current = _Span(self._span_chunks)
                 raise
             if span.holds(chunk):
                 self._current = span
@@ -189,7 +191,7 @@ class SeekableReader(PayloadReader):
         first = self._ahead[-1][0].end if self._ahead else self._current.end
         while first < self._chunks and len(self._ahead) < self._depth:
             span = self._take_spare()
-            self._ramp = min(2 * self._ramp, SPAN_CHUNKS)
+            self._ramp = min(2 * self._ramp, self._span_chunks)
             span.first, span.count = first, min(self._ramp, self._chunks - first)
             self._ahead.append((span, self._crew.submit(partial(self._fetch, span))))
             first = span.end
@@ -203,7 +205,7 @@ class SeekableReader(PayloadReader):
             self._spare.append(span)
 
     def _take_spare(self) -> _Span:
-        return self._spare.pop() if self._spare else _Span()
+        return self._spare.pop() if self._spare else _Span(self._span_chunks)
 
     def _fetch_one(self, chunk: int) -> _Span:
         span = self._take_spare()

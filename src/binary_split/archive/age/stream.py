@@ -60,15 +60,15 @@ class ChunkRun:
 
     __slots__ = ("chunks", "plain", "sealed")
 
-    def __init__(self) -> None:
-        self.sealed = memoryview(bytearray(SPAN_CHUNKS * SEALED_BYTES))
-        self.plain = memoryview(bytearray(SPAN_CHUNKS * CHUNK_BYTES))
+    def __init__(self, count: int = SPAN_CHUNKS) -> None:
+        self.sealed = memoryview(bytearray(count * SEALED_BYTES))
+        self.plain = memoryview(bytearray(count * CHUNK_BYTES))
         self.chunks = [
             (
                 self.sealed[at * SEALED_BYTES : (at + 1) * SEALED_BYTES],
                 self.plain[at * CHUNK_BYTES : (at + 1) * CHUNK_BYTES],
             )
-            for at in range(SPAN_CHUNKS)
+            for at in range(count)
         ]
 
 
