@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -75,7 +76,9 @@ def test_a_code_becomes_a_device_that_unlocks(journey: Journey, tmp_path: Path) 
     unlocked = journey.unlock(device, *journey.where())
     assert "1 of 1 images loaded" in unlocked.stderr, unlocked
     log = journey.vendor.log.read_text()
-    assert f"POST /v1/keys/{KEY_ID}/release 200" in log
+    lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    released = [line for line in lines if line.get("path") == f"/v1/keys/{KEY_ID}/release"]
+    assert [(line["method"], line["status"]) for line in released] == [("POST", 200)]
     assert code not in log
     assert (device.home / "token").read_text().strip() not in log
 

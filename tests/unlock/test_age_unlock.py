@@ -152,7 +152,7 @@ class TestGoodInput:
         assert device.steps() == FULL
         counted = [step for step in device.progress if step.step == "loading_images" and step.total]
         assert [step.done for step in counted] == sorted(step.done for step in counted)
-        assert counted[-1].done == counted[-1].total == result.sent_bytes
+        assert counted[-1].done == counted[-1].total == 2 * result.sent_bytes
 
     def test_a_second_time_nothing_is_loaded(self, device: Device, release: AgeRelease) -> None:
         device.unlock(release.path)
