@@ -85,7 +85,11 @@ class Demo:
 
     def _environment(self) -> dict[str, str]:
         state = str(self.folder / "keyservice")
-        return os.environ | {"BINARY_SPLIT_KEYSERVICE_STATE": state, "BINARY_SPLIT_ENGINE": self.engine}
+        return os.environ | {
+            "BINARY_SPLIT_KEYSERVICE_STATE": state,
+            "BINARY_SPLIT_ENGINE": self.engine,
+            "BINARY_SPLIT_STATE": str(self.folder / "journal"),
+        }
 
 
 def main() -> int:

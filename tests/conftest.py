@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -30,6 +31,7 @@ NEWER_ENGINE_FIXTURES = {
     f"newer_{store}_{which}" for store in ("classic", "containerd") for which in ("engine", "other")
 }
 _Private = TypeVar("_Private", PrivateDockerd, PrivatePodman)
+_STATE = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
 _MISSING = pytest.StashKey[dict[str, set[str]]]()
 
 
@@ -45,8 +47,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Start with nothing missing."""
+    """Start with nothing missing, and with a journal that is nobody's."""
     config.stash[_MISSING] = {}
+    config.stash[_STATE] = tempfile.TemporaryDirectory(prefix="binary-split-state-")
+    os.environ["BINARY_SPLIT_STATE"] = config.stash[_STATE].name
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave nothing."""
+    config.stash[_STATE].cleanup()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
