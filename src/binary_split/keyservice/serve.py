@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import ssl
 import sys
@@ -76,6 +77,9 @@ def serve_store(
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda _number, _frame: sys.exit(0))
         store.start()
+        # What is there by now stays: looking through it for garbage stopped every request for 50 ms at a time.
+        gc.collect()
+        gc.freeze()
         on_listening(listener_url(listener, plain=context is None))
         systemd.notify(systemd.READY)
         run_server(server, listener, threads=guards.limits.threads)
