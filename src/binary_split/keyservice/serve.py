@@ -77,7 +77,7 @@ def serve_store(
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda _number, _frame: sys.exit(0))
         store.start()
-        # What is there by now stays: looking through it for garbage stopped every request for 50 ms at a time.
+        # What is there by now stays: looking through it for garbage stopped every request for 50 ms.
         gc.collect()
         gc.freeze()
         on_listening(listener_url(listener, plain=context is None))
