@@ -15,6 +15,7 @@ from binary_split.unlock.checking import read_config_digests, verify_images
 from binary_split.unlock.plan import PlannedImage, build_tar, plan_images
 from tests.archives import Sealed
 
+pytestmark = pytest.mark.newer_engine
 ID_KINDS = {"containerd": IdKind.MANIFEST, "classic": IdKind.CONFIG}
 
 

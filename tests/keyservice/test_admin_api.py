@@ -16,6 +16,8 @@ from binary_split.keyservice.admin.desk import PERFORMED
 from scripts.openapi import PAGE, describe, serialise
 from tests.keyservice.conftest import FRAGMENT, HOUR, Service
 
+pytestmark = pytest.mark.slow  # a service runs for each
+
 
 @dataclass
 class Admin:

@@ -35,6 +35,8 @@ from binary_split.sealedfragment import Kem, PrivateKey, PublicKey, SealedFragme
 from tests.docs.test_json import assert_is_as_documented
 from tests.keyservice.conftest import FRAGMENT, HOUR, Service
 
+pytestmark = pytest.mark.slow  # a service runs for each
+
 YEAR = timedelta(days=365)
 
 

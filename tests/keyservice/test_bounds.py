@@ -14,6 +14,8 @@ from binary_split.keyservice.service_limits import ServiceLimits
 from binary_split.keyservice.store import Store
 from tests.keyservice.running import running
 
+pytestmark = pytest.mark.slow  # a service runs for each
+
 LIMITS = ServiceLimits(body_bytes=4096, head_s=0.5, answer_s=0.5)
 ENROLL = "/v1/enroll"
 

@@ -13,6 +13,8 @@ from binary_split.keyservice.store import Store
 from tests.keyservice.conftest import HOUR
 from tests.keyservice.running import running
 
+pytestmark = pytest.mark.slow  # a service runs for each
+
 
 @pytest.fixture
 def urls(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, str]]:

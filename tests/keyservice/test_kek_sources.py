@@ -18,6 +18,8 @@ from binary_split.keyservice.transit import TransitKey
 from binary_split.model import Fragment
 from tests.keyservice.conftest import FRAGMENT, HOUR
 
+pytestmark = pytest.mark.slow  # a service runs for each
+
 
 @dataclass(frozen=True)
 class Source:

@@ -28,6 +28,8 @@ from binary_split.keyservice.state import open_state
 from binary_split.model import Fragment
 from tests.keyservice.conftest import HOUR
 
+pytestmark = pytest.mark.slow  # a service runs for each
+
 PROGRAM = Path(sys.executable).with_name("binary-split")
 CANARY = "canary-in-a-query"
 PATH = "/binary-split/key-fragment"

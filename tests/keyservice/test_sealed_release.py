@@ -28,6 +28,8 @@ from binary_split.model import Fragment
 from binary_split.sealedfragment import Kem, PrivateKey, PublicKey, SealedFragment, open_fragment
 from tests.keyservice.conftest import FRAGMENT, HOUR, Service
 
+pytestmark = pytest.mark.slow  # a service runs for each
+
 NONCE = "AAECAwQFBgcICQoLDA0ODw"
 PLAIN = "/binary-split/key-fragment"
 

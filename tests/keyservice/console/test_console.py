@@ -21,6 +21,8 @@ from binary_split.keyservice.tokens import hash_token
 from tests.keyservice.conftest import HOUR, Service
 from tests.keyservice.console.conftest import Arrive, Person
 
+pytestmark = pytest.mark.slow  # a service runs for each
+
 PATHS = ["/" + path + ("none" if path.endswith("/") else "") if path else "" for path in VIEWS]
 
 
