@@ -6,18 +6,15 @@ from binary_split.cli.options import format_size
 from binary_split.cli.output import emit_json, say
 from binary_split.engines import Engine
 from binary_split.unlock.load_plan import LoadPlan, free_bytes, verify_room
-from binary_split.unlock.order import UnlockResult
 
 
-def show_plan(plan: LoadPlan | UnlockResult, engine: Engine, *, as_json: bool) -> None:
+def show_plan(plan: LoadPlan, engine: Engine, *, as_json: bool) -> None:
     """Print what an unlock would do.
 
     Raises:
         DiskSpaceError: it would be refused, as the engine's disk has no room.
     """
     description = engine.describe()
-    if isinstance(plan, UnlockResult):
-        plan = LoadPlan((), frozenset(), (), 0, 0, 0, None, 0)
     free = free_bytes(description.data_root)
     if as_json:
         emit_json(_describe(plan) | {"engine": str(description), "disk_free_bytes": free})

@@ -7,22 +7,26 @@ from collections.abc import Sequence
 from binary_split.engines import Engine
 from binary_split.errors import ArchiveError, DowngradeError
 from binary_split.oci.statement import ReleaseStatement
-from binary_split.transports.file import FileSource
 from binary_split.unlock.checking import ExpectedImage, find_lacking
-from binary_split.unlock.opening import name_archive
 from binary_split.unlock.order import UnlockOrder
 from binary_split.unlock.records import InstalledRelease
 
 
 def find_installed(
-    order: UnlockOrder, engine: Engine, releases: Sequence[InstalledRelease]
+    order: UnlockOrder, archive: str | None, engine: Engine, releases: Sequence[InstalledRelease]
 ) -> tuple[ExpectedImage, ...] | None:
     """Return the images of an order if they are all there, as far as that is known without a fragment.
+
+    Args:
+        order: what is to be unlocked.
+        archive: what the journal calls its archive; None where there is none.
+        engine: where to.
+        releases: those that the journal knows, oldest first.
 
     Raises:
         DowngradeError: they are of an older release than the one that was installed last.
     """
-    expected = _expected_images(order, releases)
+    expected = _expected_images(order, archive, releases)
     if not expected or find_lacking(engine, expected):
         return None
     return expected
@@ -38,9 +42,9 @@ def verify_not_older(statement: ReleaseStatement, releases: Sequence[InstalledRe
 
 
 def _expected_images(
-    order: UnlockOrder, releases: Sequence[InstalledRelease]
+    order: UnlockOrder, archive: str | None, releases: Sequence[InstalledRelease]
 ) -> tuple[ExpectedImage, ...] | None:
-    record = _find_record(order, releases)
+    record = _find_record(order, archive, releases)
     if record is not None:
         if record.product is not None and record.sequence is not None and not order.allow_downgrade:
             _verify_sequence(record.product, str(record.version), record.sequence, releases)
@@ -49,13 +53,11 @@ def _expected_images(
     return tuple(ExpectedImage(ref, pins.get(ref)) for ref in order.images)
 
 
-def _find_record(order: UnlockOrder, releases: Sequence[InstalledRelease]) -> InstalledRelease | None:
+def _find_record(
+    order: UnlockOrder, archive: str | None, releases: Sequence[InstalledRelease]
+) -> InstalledRelease | None:
     """Return the record of the archive, if it is believed for this order as it would be for the archive."""
-    if not order.archive.exists():
-        return None
-    with FileSource(order.archive) as source:
-        name = name_archive(source)
-    record = next((release for release in releases if release.archive == name), None)
+    record = next((release for release in releases if release.archive == archive), None)
     if record is None or order.version not in {None, record.version}:
         return None
     if order.images:

@@ -23,7 +23,7 @@ from binary_split.unlock.records import InstalledRelease
 
 @dataclass(frozen=True, slots=True)
 class LoadPlan:
-    """What is to be loaded, and what that costs.
+    """What is to be loaded, and what that costs; by default nothing.
 
     Attributes:
         images: the release.
@@ -33,17 +33,17 @@ class LoadPlan:
         decrypt_bytes: of its plaintext, decrypted for them.
         send_bytes: of layers, uncompressed where that is possible, sent to the engine.
         spool_bytes: how much may lie in the engine's spool at a time; None: whatever is sent.
-        disk_bytes: that the engine needs: its spool and the layers unpacked.
+        disk_bytes: that the engine needs: for its spool, or what it keeps as sent, and the layers unpacked.
     """
 
-    images: tuple[PlannedImage, ...]
-    lacking: frozenset[ImageRef]
-    parts: tuple[Part, ...]
-    read_bytes: int
-    decrypt_bytes: int
-    send_bytes: int
-    spool_bytes: int | None
-    disk_bytes: int
+    images: tuple[PlannedImage, ...] = ()
+    lacking: frozenset[ImageRef] = frozenset()
+    parts: tuple[Part, ...] = ()
+    read_bytes: int = 0
+    decrypt_bytes: int = 0
+    send_bytes: int = 0
+    spool_bytes: int | None = None
+    disk_bytes: int = 0
 
     def expected(self) -> tuple[ExpectedImage, ...]:
         """Return what the engine must have in the end."""
@@ -80,7 +80,6 @@ def make_plan(
     places = [opened.contents.members[members[layer]] for layer in sent]
     send_bytes = sum(part.size for part in parts)
     spool_bytes = send_bytes // 2 if low_disk and len(parts) > 1 else None
-    # What is kept as it was sent lies there beside what it unpacks to, as a spool does for a while.
     return LoadPlan(
         tuple(images),
         absent,

@@ -8,7 +8,7 @@ that hold its lower layers.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from binary_split.model import Digest
 from binary_split.oci.blob import Blob, hash_bytes
@@ -92,23 +92,13 @@ def part_by_chain(
         present: chain ids of all that the engine has.
         max_bytes: a part of several layers is not larger.
     """
-    lacking = tuple(lacking)
-    nodes = _grow(images, lacking, present)
-    pieces = _cut(nodes, max_bytes)
-    ends: dict[Digest | None, list[int]] = {}
-    for index in lacking:
-        chain = chain_ids(images[index].config.diff_ids)
-        ends.setdefault(chain[-1] if chain and chain[-1] in nodes else None, []).append(index)
-    pieces = [
-        replace(piece, images=tuple(ends.get(piece.chain[-1], ())[:1])) for piece in _by_weight(pieces, nodes)
-    ]
-    places = {name: place for place, piece in enumerate(pieces) for name in piece.chain}
+    nodes, whole = _grow(images, lacking, present)
+    pieces = _by_weight(_cut(nodes, max_bytes), nodes)
+    places = {name: place for place, piece in enumerate(pieces) for name in piece}
     parts = [_part_of(piece, images, nodes, places) for piece in pieces]
-    for end, indexes in ends.items():  # images of which every layer is there, or brought by another's part
-        for index in indexes if end is None else indexes[1:]:
-            parents = () if end is None else (places[end],)
-            parts.append(Part((index,), index, len(images[index].layers), (), parents))
-    return tuple(parts)
+    for place, piece in enumerate(pieces):  # other images of the same layers
+        parts += (_bare_part(images, index, (place,)) for index in nodes[piece[-1]].ends[1:])
+    return (*parts, *(_bare_part(images, index, ()) for index in whole))
 
 
 @dataclass(slots=True)
@@ -120,22 +110,19 @@ class _Node:
     image: int
     depth: int
     children: int = 0
-    is_end: bool = False
+    ends: list[int] = field(default_factory=list)  # the images of which it is the highest
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """Some consecutive nodes of a chain."""
-
-    chain: tuple[Digest, ...]
-    images: tuple[int, ...] = field(default=())
+_Piece = list[Digest]
+"""Some consecutive nodes of a chain."""
 
 
 def _grow(
     images: Sequence[LayoutImage], lacking: Iterable[int], present: Collection[Digest]
-) -> dict[Digest, _Node]:
-    """Return the layers that are lacking as a forest, parents before children."""
+) -> tuple[dict[Digest, _Node], list[int]]:
+    """Return the layers that are lacking, parents before children, and the images that lack none."""
     nodes: dict[Digest, _Node] = {}
+    whole: list[int] = []
     for index in lacking:
         chain = chain_ids(images[index].config.diff_ids)
         parent = None
@@ -147,17 +134,16 @@ def _grow(
                 if parent is not None:
                     nodes[parent].children += 1
             parent = name
-        if parent is not None:
-            nodes[parent].is_end = True
-    return nodes
+        (whole if parent is None else nodes[parent].ends).append(index)
+    return nodes, whole
 
 
 def _cut(nodes: dict[Digest, _Node], max_bytes: int) -> list[_Piece]:
-    pieces: list[list[Digest]] = []
+    pieces: list[_Piece] = []
     places: dict[Digest, int] = {}
     for name, node in nodes.items():
         parent = node.parent
-        if parent is not None and nodes[parent].children == 1 and not nodes[parent].is_end:
+        if parent is not None and nodes[parent].children == 1 and not nodes[parent].ends:
             piece = pieces[places[parent]]
             if sum(nodes[each].layer.size for each in piece) + node.layer.size <= max_bytes:
                 piece.append(name)
@@ -165,7 +151,7 @@ def _cut(nodes: dict[Digest, _Node], max_bytes: int) -> list[_Piece]:
                 continue
         places[name] = len(pieces)
         pieces.append([name])
-    return [_Piece(tuple(piece)) for piece in pieces]
+    return pieces
 
 
 def _by_weight(pieces: list[_Piece], nodes: dict[Digest, _Node]) -> list[_Piece]:
@@ -175,14 +161,20 @@ def _by_weight(pieces: list[_Piece], nodes: dict[Digest, _Node]) -> list[_Piece]
         weights[name] += node.layer.size
         if node.parent is not None:
             weights[node.parent] = max(weights[node.parent], weights[name])
-    return sorted(pieces, key=lambda piece: -weights[piece.chain[0]])
+    return sorted(pieces, key=lambda piece: -weights[piece[0]])
 
 
 def _part_of(
     piece: _Piece, images: Sequence[LayoutImage], nodes: dict[Digest, _Node], places: dict[Digest, int]
 ) -> Part:
-    first, last = nodes[piece.chain[0]], nodes[piece.chain[-1]]
-    base = piece.images[0] if piece.images else last.image
-    layers = tuple(dict.fromkeys(images[base].layers[last.depth - len(piece.chain) : last.depth]))
+    first, last = nodes[piece[0]], nodes[piece[-1]]
+    image = tuple(last.ends[:1])
+    base = image[0] if image else last.image
+    layers = tuple(dict.fromkeys(images[base].layers[last.depth - len(piece) : last.depth]))
     parents = () if first.parent is None else (places[first.parent],)
-    return Part(piece.images, base, last.depth, layers, parents)
+    return Part(image, base, last.depth, layers, parents)
+
+
+def _bare_part(images: Sequence[LayoutImage], index: int, parents: tuple[int, ...]) -> Part:
+    """Return a part that brings an image and no layer: every one is there, or comes with the parents."""
+    return Part((index,), index, len(images[index].layers), (), parents)

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TypeVar
 
 from binary_split.archive.age import FragmentIdentity
@@ -75,10 +76,8 @@ def unlock(
         raise
 
 
-def plan_unlock(
-    order: UnlockOrder, engine: Engine, source: FragmentSource, journal: Journal
-) -> LoadPlan | UnlockResult:
-    """Return what an unlock would do, or the result that it has already; nothing is changed.
+def plan_unlock(order: UnlockOrder, engine: Engine, source: FragmentSource, journal: Journal) -> LoadPlan:
+    """Return what an unlock would do; nothing is changed.
 
     Raises:
         BinarySplitError: as for `unlock`.
@@ -107,17 +106,25 @@ class _Run:
         self._abort = abort
         self._state = State.IDLE
 
+    @cached_property
+    def _name(self) -> str | None:
+        """What the journal calls the archive; None where there is none, which what is there may not need."""
+        if not self._order.archive.exists():
+            return None
+        with FileSource(self._order.archive) as source:
+            return name_archive(source)
+
     def enter(self, state: State) -> None:
         """Enter a state and say so."""
         self._state = advance(self._state, state)
         self._report(Progress(state))
 
-    def plan(self) -> LoadPlan | UnlockResult:
+    def plan(self) -> LoadPlan:
         """Find out what is to be done."""
         self.enter(State.CHECKING)
         releases = self._journal.read_releases()
-        if (known := find_installed(self._order, self._engine, releases)) is not None:
-            return UnlockResult(known)
+        if find_installed(self._order, self._name, self._engine, releases) is not None:
+            return LoadPlan()
         with self._opened() as opened:
             return self._make_plan(opened, releases)
 
@@ -126,7 +133,7 @@ class _Run:
         self.enter(State.CHECKING)
         stray = self._watched(lambda: transactions.recover(self._engine, self._journal))
         releases = self._journal.read_releases()
-        known = self._watched(lambda: find_installed(self._order, self._engine, releases))
+        known = self._watched(lambda: find_installed(self._order, self._name, self._engine, releases))
         if known is not None:
             self.enter(State.READY)
             return UnlockResult(known)
@@ -184,8 +191,7 @@ class _Run:
         return make_plan(opened, images, self._engine, releases, low_disk=order.low_disk)
 
     def _describe(self, opened: OpenedArchive, plan: LoadPlan) -> InstalledRelease:
-        with FileSource(self._order.archive) as archive:
-            name = name_archive(archive)
+        name = self._name or ""  # it was opened, so it has one
         now = datetime.now(UTC).isoformat(timespec="microseconds")
         signed = opened.signed
         if signed is None:

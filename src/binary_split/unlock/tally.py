@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Sequence
 
 from binary_split.engines import LoadStep
@@ -37,7 +36,6 @@ class Tally:
             for place, part in enumerate(parts)
             for index in part.images
         ]
-        self.moved_at = time.monotonic()
 
     def reads(self, part: int) -> None:
         """Say that a part now waits for the archive."""
@@ -51,7 +49,6 @@ class Tally:
         """Count bytes of a part that the engine took."""
         with self._lock:
             self._sent[part] = min(self._sent[part] + count, self._sizes[part])
-            self.moved_at = time.monotonic()
 
     def unpacked(self, part: int, step: LoadStep) -> None:
         """Count what the engine says of its own work."""
@@ -59,13 +56,11 @@ class Tally:
             steps = self._steps[part]
             steps[step.layer] = max(step.done, steps.get(step.layer, 0))
             self._unpacked[part] = max(self._unpacked[part], min(sum(steps.values()), self._sizes[part]))
-            self.moved_at = time.monotonic()
 
     def loaded(self, part: int) -> None:
         """Count a part as done, whatever the engine said on the way."""
         with self._lock:
             self._sent[part] = self._unpacked[part] = self._sizes[part]
-            self.moved_at = time.monotonic()
 
     @property
     def sent_bytes(self) -> int:
