@@ -130,7 +130,7 @@ def _divide(
     if reuse is LayerReuse.NONE:
         return whole_part(images, lacking)
     if reuse is LayerReuse.BLOB:
-        chains = _known_chains(images, _known_blobs(engine, known))
+        chains = _known_chains(images, known_blobs(engine, known))
         return part_by_chain(images, lacking, chains, max_bytes=LIMITS.blob_part_bytes)
     present = {name for image in engine.list_images() for name in chain_ids(image.diff_ids)}
     if reuse is LayerReuse.IMAGE:
@@ -139,10 +139,19 @@ def _divide(
     return part_by_chain(images, lacking, present, max_bytes=max_bytes)
 
 
-def _known_blobs(engine: Engine, known: Iterable[ExpectedImage]) -> Collection[Digest]:
-    """Return the blobs of images that the engine has under the very manifest that we sent."""
-    there = {image.id for image in engine.list_images()}
-    return {blob for image in known if image.manifest_digest in there for blob in image.blobs}
+def known_blobs(engine: Engine, known: Iterable[ExpectedImage]) -> Collection[Digest]:
+    """Return the blobs of images that the engine has under the very manifest that we sent.
+
+    One of which a blob is missing is there too, but shows no layers: then nothing of it counts.
+    """
+    id_kind = engine.describe().id_kind
+    there = {image.id: image for image in engine.list_images()}
+    return {
+        blob
+        for image in known
+        if image.manifest_digest in there and image.is_met_by(there[image.manifest_digest], id_kind)
+        for blob in image.blobs
+    }
 
 
 def _known_chains(images: Iterable[LayoutImage], blobs: Collection[Digest]) -> Collection[Digest]:
