@@ -6,25 +6,20 @@ import json
 import os
 import shutil
 import subprocess
-import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from bed import engineapi, processes
 from bed.other_root import entering
+from bed.private import PrivateServer
 from bed.unavailable import Unavailable
 
-_START_TIMEOUT_S = 60
-_STOP_TIMEOUT_S = 20
 _SOCKET_PATH_MAX = 100  # the kernel's limit for a unix socket is 108, containerd's names are longer than ours
-_LOG_TAIL = 3
 _PROGRAM_IN_ROOT = "/usr/sbin/dockerd"
 
 
-class PrivateDockerd:
+class PrivateDockerd(PrivateServer):
     """Runs one dockerd below a folder of its own; use it as a context manager, or `start` and `stop` it.
 
     It listens on a unix socket only, unless its ``options`` say more, and has no network, no registry and no
@@ -46,28 +41,11 @@ class PrivateDockerd:
         options: Sequence[str] = (),
         root: Path | None = None,
     ) -> None:
+        super().__init__()
         self._parent = parent or Path("/tmp")  # short on purpose; mkdtemp makes it private
         self._containerd_store = containerd_store
         self._options = options
         self._root = root
-        self._folder: Path | None = None
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    @property
-    def folder(self) -> Path:
-        """The folder that holds everything of this engine."""
-        if self._folder is None:
-            raise RuntimeError("the engine was not started")
-        return self._folder
 
     @property
     def host(self) -> str:
@@ -78,11 +56,6 @@ class PrivateDockerd:
     def data_root(self) -> Path:
         """Where this engine keeps images and its temporary files."""
         return self.folder / "data"
-
-    @property
-    def log(self) -> Path:
-        """The engine's log."""
-        return self.folder / "log"
 
     @property
     def pid(self) -> int:
@@ -97,32 +70,20 @@ class PrivateDockerd:
         """
         self._require_program_and_root()
         if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="bed-", dir=self._parent))
-            if len(str(self._folder)) > _SOCKET_PATH_MAX:
+            folder = self._make_folder("bed-", self._parent)
+            if len(str(folder)) > _SOCKET_PATH_MAX:
                 self.stop()
                 raise Unavailable("dockerd", f"the path of {self._parent} is too long for a unix socket")
         known = self.folder / "driver"
         drivers = [known.read_text()] if known.exists() else ["overlay2", "vfs"]
         for driver in drivers:
-            if self._launch(driver):
+            if self._launch_with(driver):
                 known.write_text(driver)
                 return
             processes.end_below(self.folder)
-        reason = _last_lines(self.log)
+        reason = self._last_words()
         self.stop()
         raise Unavailable("dockerd", f"did not start: {reason}")
-
-    def stop(self) -> None:
-        """End the engine and everything that it started, unmount and remove its folder."""
-        if self._folder is None:
-            return
-        if self._process is not None:
-            processes.end(self._process, timeout_s=_STOP_TIMEOUT_S)
-            self._process = None
-        processes.end_below(self._folder)
-        processes.unmount_below(self._folder)
-        shutil.rmtree(self._folder)
-        self._folder = None
 
     def crash(self) -> None:
         """Kill the engine as a power cut would; `start` brings it back with the same data."""
@@ -193,26 +154,13 @@ class PrivateDockerd:
         if os.geteuid() != 0:
             raise Unavailable("dockerd", "only root can start a private one")
 
-    def _launch(self, driver: str) -> bool:
+    def _launch_with(self, driver: str) -> bool:
         (self.folder / "pid").unlink(missing_ok=True)
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self._command(driver),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                env={**os.environ, "TMPDIR": str(self.folder)},
-            )
-        deadline = time.monotonic() + _START_TIMEOUT_S
-        while time.monotonic() < deadline:
-            if self._process.poll() is not None:
-                return False
-            if engineapi.is_up(self.folder / "docker.sock"):
-                return True
-            time.sleep(0.05)
-        processes.end(self._process, timeout_s=_STOP_TIMEOUT_S)
-        return False
+        return self._launch(
+            self._command(driver),
+            lambda: engineapi.is_up(self.folder / "docker.sock"),
+            env={**os.environ, "TMPDIR": str(self.folder)},
+        )
 
     def _command(self, driver: str) -> list[str]:
         folder = self.folder
@@ -239,8 +187,3 @@ def _program() -> str:
     if found is None:
         raise Unavailable("dockerd", "no dockerd is installed")
     return found
-
-
-def _last_lines(log: Path) -> str:
-    lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
-    return " | ".join(lines[-_LOG_TAIL:]) or "it wrote no log"

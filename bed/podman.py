@@ -4,44 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import quote
 
 from bed import engineapi, processes
+from bed.private import PrivateServer
 from bed.unavailable import Unavailable
 
-_START_TIMEOUT_S = 30
-_STOP_TIMEOUT_S = 20
 
-
-class PrivatePodman:
+class PrivatePodman(PrivateServer):
     """Runs one ``podman system service`` below a folder of its own; use it as a context manager."""
 
-    def __init__(self) -> None:
-        self._folder: Path | None = None
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    @property
-    def folder(self) -> Path:
-        """The folder that holds everything of this engine."""
-        if self._folder is None:
-            raise RuntimeError("the engine was not started")
-        return self._folder
+    start_timeout_s = 30
 
     @property
     def socket(self) -> Path:
@@ -66,35 +42,23 @@ class PrivatePodman:
         return self._process.pid
 
     def start(self) -> None:
-        """Start the engine and wait until it answers.
-
-        Raises:
-            Unavailable: this machine cannot run it; nothing is left behind.
-        """
+        """Start the engine and wait until it answers."""
         if shutil.which("podman") is None:
             raise Unavailable("podman", "is not installed")
         if os.geteuid() != 0:
             raise Unavailable("podman", "only root can start a private one")
         for driver in ("overlay", "vfs"):
-            self._folder = Path(tempfile.mkdtemp(prefix="bed-", dir="/tmp"))
-            (self._folder / "spool").mkdir()
-            if self._launch(driver):
+            (self._make_folder("bed-") / "spool").mkdir()
+            command = [*self._program(driver), "system", "service", "--time=0", self.host]
+            if self._launch(
+                [*processes.ending_with_parent(), *command],
+                lambda: engineapi.is_up(self.socket),
+                env=self._environment(),
+            ):
                 return
-            log = (self._folder / "log").read_text(errors="replace").strip().splitlines()
+            reason = self._last_words()
             self.stop()
-        raise Unavailable("podman", f"did not start: {' | '.join(log[-3:]) or 'it wrote no log'}")
-
-    def stop(self) -> None:
-        """End the engine, unmount and remove its folder."""
-        if self._folder is None:
-            return
-        if self._process is not None:
-            processes.end(self._process, timeout_s=_STOP_TIMEOUT_S)
-            self._process = None
-        processes.end_below(self._folder)
-        processes.unmount_below(self._folder)
-        shutil.rmtree(self._folder)
-        self._folder = None
+        raise Unavailable("podman", f"did not start: {reason}")
 
     def ask(self, method: str, path: str, document: object = None) -> Any:
         """Call the engine's API; see `bed.engineapi.ask`."""
@@ -119,27 +83,6 @@ class PrivatePodman:
         """Give the ids of the layers in the store."""
         for listed in sorted(self.data_root.glob("*-layers/*.tar-split.gz")):
             yield listed.name
-
-    def _launch(self, driver: str) -> bool:
-        with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [
-                    *processes.ending_with_parent(),
-                    *self._program(driver),
-                    *("system", "service", "--time=0", self.host),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                env=self._environment(),
-            )
-        deadline = time.monotonic() + _START_TIMEOUT_S
-        while time.monotonic() < deadline and self._process.poll() is None:
-            if engineapi.is_up(self.socket):
-                return True
-            time.sleep(0.05)
-        return False
 
     def _program(self, driver: str) -> list[str]:
         folder = self.folder

@@ -7,49 +7,26 @@ import pwd
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from bed import processes
+from bed.private import PrivateServer
 from bed.unavailable import Unavailable
 
-_START_TIMEOUT_S = 60
-_STOP_TIMEOUT_S = 20
 _RUN_TIMEOUT_S = 60
 _USERS = ("postgres", "nobody")
-_LOG_TAIL = 3
 
 
-class PrivatePostgres:
+class PrivatePostgres(PrivateServer):
     """Runs one server below a folder of its own; use it as a context manager, or `start` and `stop` it.
 
     It listens on a unix socket only. PostgreSQL refuses to run as root: then it runs as an unprivileged user.
     """
 
     def __init__(self, *, settings: tuple[str, ...] = ()) -> None:
+        super().__init__()
         self._settings = settings
-        self._folder: Path | None = None
-        self._process: subprocess.Popen[bytes] | None = None
         self._databases = 0
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    @property
-    def folder(self) -> Path:
-        """The folder that holds everything of this server."""
-        if self._folder is None:
-            raise RuntimeError("the server was not started")
-        return self._folder
 
     def url(self, database: str) -> str:
         """Return the URL of one of its databases."""
@@ -63,10 +40,10 @@ class PrivatePostgres:
         """
         if self._folder is None:
             find_program("initdb")
-            self._folder = Path(tempfile.mkdtemp(prefix="bed-pg-", dir="/tmp"))
+            folder = self._make_folder("bed-pg-")
             user = _user()
             if user is not None:
-                os.chown(self._folder, pwd.getpwnam(user).pw_uid, -1)
+                os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
             self._run(
                 "initdb",
                 "--no-sync",
@@ -79,35 +56,16 @@ class PrivatePostgres:
         command = [str(find_program("postgres")), "-D", str(self.folder / "data"), "-k", str(self.folder)]
         for setting in ("listen_addresses=", "unix_socket_permissions=0700", *self._settings):
             command += ["-c", setting]
-        with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                user=_user(),
-                cwd=self.folder,
-            )
-        deadline = time.monotonic() + _START_TIMEOUT_S
-        while time.monotonic() < deadline and self._process.poll() is None:
-            if self._is_up():
-                return
-            time.sleep(0.05)
-        reason = self._last_words()
-        self.stop()
-        raise Unavailable("postgres", f"did not start: {reason}")
+        if not self._launch(command, self._is_up, user=_user(), cwd=self.folder):
+            reason = self._last_words()
+            self.stop()
+            raise Unavailable("postgres", f"did not start: {reason}")
 
-    def stop(self) -> None:
-        """End the server and remove its folder."""
-        if self._folder is None:
-            return
+    def end(self) -> None:
+        """End the server at once: its data is removed anyway."""
         if self._process is not None:
-            self._process.send_signal(signal.SIGQUIT)  # at once: its data is removed anyway
-            processes.end(self._process, timeout_s=_STOP_TIMEOUT_S)
-            self._process = None
-        shutil.rmtree(self._folder)
-        self._folder = None
+            self._process.send_signal(signal.SIGQUIT)
+        super().end()
 
     def crash(self) -> None:
         """Kill the server and its children as a power cut would; `start` brings back the same data."""
@@ -117,7 +75,7 @@ class PrivatePostgres:
         self._process.wait()
         self._process = None
         # The children have groups of their own; they end when they find the postmaster dead.
-        deadline = time.monotonic() + _STOP_TIMEOUT_S
+        deadline = time.monotonic() + self.stop_timeout_s
         while _holders(self.folder / "data") and time.monotonic() < deadline:
             time.sleep(0.02)
         (self.folder / "data" / "postmaster.pid").unlink(missing_ok=True)
@@ -177,10 +135,6 @@ class PrivatePostgres:
             return self.sql("SELECT 1").strip() == "1"
         except OSError:
             return False
-
-    def _last_words(self) -> str:
-        lines = (self.folder / "log").read_text(errors="replace").strip().splitlines()
-        return " | ".join(lines[-_LOG_TAIL:]) or "it wrote no log"
 
 
 def _holders(folder: Path) -> list[str]:

@@ -8,49 +8,30 @@ import shlex
 import shutil
 import socket
 import subprocess
-import tempfile
-import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from bed import processes
+from bed.private import PrivateServer
 from bed.unavailable import Unavailable
 
-_START_TIMEOUT_S = 10
-_STOP_TIMEOUT_S = 5
 _PRIVILEGE_SEPARATION = Path("/run/sshd")  # is compiled into Debian's sshd
 
 
-class PrivateSshd:
+class PrivateSshd(PrivateServer):
     """Lets this user log in to this machine; use it as a context manager.
 
     Args:
         far_environment: what programs that are run through it find in their environment.
     """
 
+    start_timeout_s = 10
+    stop_timeout_s = 5
+
     def __init__(self, far_environment: Mapping[str, str]) -> None:
+        super().__init__()
         self._far_environment = far_environment
-        self._folder: Path | None = None
-        self._process: subprocess.Popen[bytes] | None = None
         self.port = 0
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    @property
-    def folder(self) -> Path:
-        """The folder that holds everything of this server."""
-        if self._folder is None:
-            raise RuntimeError("the server was not started")
-        return self._folder
 
     @property
     def address(self) -> str:
@@ -74,42 +55,16 @@ class PrivateSshd:
         if os.geteuid() != 0:
             raise Unavailable("sshd", "only root can start a private one")
         _PRIVILEGE_SEPARATION.mkdir(mode=0o755, exist_ok=True)
-        self._folder = Path(tempfile.mkdtemp(prefix="bed-ssh-", dir="/tmp"))
+        folder = self._make_folder("bed-ssh-")
         self.port = _free_port()
         self._write_keys()
         self._write_configuration()
         self._write_client()
-        command = [program, "-D", "-e", "-f", str(self._folder / "sshd_config")]
-        with (self._folder / "log").open("wb") as log:
-            self._process = subprocess.Popen(
-                [*processes.ending_with_parent(), *command],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        deadline = time.monotonic() + _START_TIMEOUT_S
-        while time.monotonic() < deadline and self._process.poll() is None:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.05)
-        reason = (self._folder / "log").read_text(errors="replace").strip()[-500:]
-        self.stop()
-        raise Unavailable("sshd", f"did not start: {reason}")
-
-    def stop(self) -> None:
-        """End the server and remove its folder."""
-        self.end()
-        if self._folder is not None:
-            shutil.rmtree(self._folder)
-            self._folder = None
-
-    def end(self) -> None:
-        """End the server; the client's settings stay."""
-        if self._process is not None:
-            processes.end(self._process, timeout_s=_STOP_TIMEOUT_S)
-            self._process = None
+        command = [program, "-D", "-e", "-f", str(folder / "sshd_config")]
+        if not self._launch([*processes.ending_with_parent(), *command], self._is_up):
+            reason = self._last_words()
+            self.stop()
+            raise Unavailable("sshd", f"did not start: {reason}")
 
     def refuse_user(self) -> None:
         """Let nobody log in any more."""
@@ -119,13 +74,17 @@ class PrivateSshd:
         """Make the client not know the server any more."""
         (self.folder / "known_hosts").write_text("")
 
+    def _is_up(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
     def _write_keys(self) -> None:
         for name in ("host_key", "user_key"):
             path = self.folder / name
             subprocess.run(
                 ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "bed", "-f", str(path)],
                 check=True,
-                timeout=_START_TIMEOUT_S,
+                timeout=self.start_timeout_s,
             )
         shutil.copy(self.folder / "user_key.pub", self.folder / "authorized_keys")
         host_key = (self.folder / "host_key.pub").read_text()

@@ -60,7 +60,7 @@ def test_emptied_means_no_image_no_container_no_spool(
 @pytest.mark.usefixtures("device_engine")  # skipped where no engine starts
 def test_an_engine_works_in_a_folder_of_any_name(release_tar: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = Path("/tmp/bed-ends_with_")
-    monkeypatch.setattr("bed.dockerd.tempfile.mkdtemp", lambda **_kwargs: str(folder))
+    monkeypatch.setattr("bed.private.tempfile.mkdtemp", lambda **_kwargs: str(folder))
     folder.mkdir(mode=0o700)
     with PrivateDockerd() as engine:
         engine.docker("load", "--input", str(release_tar))
