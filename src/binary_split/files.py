@@ -94,7 +94,8 @@ def _reserve(path: Path, mode: int) -> Iterator[None]:
 
 
 @contextmanager
-def _replace(path: Path, mode: int) -> Iterator[BinaryIO]:
+def _replace(path: Path, mode: int, *, overwrite: bool = True) -> Iterator[BinaryIO]:
+    """Write aside, and give the name at the end; where no older file may have it, by a hard link."""
     name = os.fsdecode(os.fsencode(path.name)[:_NAME_MAX])
     temporary = path.with_name(f".{name}.{os.urandom(4).hex()}.part")
     with _mapped(path):
@@ -107,7 +108,10 @@ def _replace(path: Path, mode: int) -> Iterator[BinaryIO]:
                 if not is_named:
                     _give_name(descriptor, temporary)
         with _mapped(path):
-            temporary.replace(path)
+            if overwrite:
+                temporary.replace(path)
+            else:
+                path.hardlink_to(temporary)
             sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
@@ -157,21 +161,8 @@ def create_secret(path: Path, secret: bytes) -> None:
     Raises:
         OutputError: it exists already or cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")
-    try:
-        descriptor, is_named = _create(temporary, 0o600)
-        with _OutputFile(descriptor, path) as file:
-            file.write(secret)
-            os.fsync(descriptor)
-            if is_named:
-                path.hardlink_to(temporary)
-            else:
-                _give_name(descriptor, path)
-        sync_folder(path.parent)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with _replace(path, 0o600, overwrite=False) as file:
+        file.write(secret)
 
 
 @contextmanager
