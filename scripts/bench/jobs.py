@@ -23,9 +23,10 @@ def decrypt_archive(archive: Path, fragment: Path, output: Path) -> None:
 def unseal(archive: Path, identity: Path, output: Path) -> None:
     """Decrypt an age file by the codec alone."""
     from binary_split.archive.age import open_age, parse_identities
+    from binary_split.transports.file import FileSource
 
     with (
-        archive.open("rb", buffering=0) as source,
+        FileSource(archive) as source,
         open_age(source, parse_identities(identity.read_text())) as reader,
         output.open("wb", buffering=0) as sink,
     ):
@@ -44,16 +45,14 @@ def unseal_with_pyrage(archive: Path, identity: Path, output: Path) -> None:
 def seal(plain: Path, recipient: Path, output: Path) -> None:
     """Seal a file by the codec alone."""
     from binary_split.archive.age import parse_recipient, seal_age
-    from binary_split.config import LIMITS
 
-    buffer = memoryview(bytearray(LIMITS.chunk_bytes))
     with (
         plain.open("rb", buffering=0) as source,
         output.open("wb", buffering=0) as sink,
         seal_age(sink, [parse_recipient(recipient.read_text())]) as writer,
     ):
-        while count := source.readinto(buffer):
-            writer.write(buffer[:count])
+        while writer.write_from(source):
+            pass
 
 
 def seal_with_pyrage(plain: Path, recipient: Path, output: Path) -> None:

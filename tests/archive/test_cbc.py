@@ -343,7 +343,7 @@ def test_any_bytes_as_an_archive_raise_only_our_errors(read: Open, content: byte
 
 def test_an_archive_that_becomes_shorter_while_read_is_unreadable(tmp_path: Path) -> None:
     path = tmp_path / "archive"
-    path.write_bytes(seal(bytes(3 * LIMITS.chunk_bytes)))
+    path.write_bytes(seal(bytes(12 * LIMITS.chunk_bytes)))
     with FileSource(path) as source:
         chunks = CbcReader(source, FRAGMENT).chunks()
         next(chunks)

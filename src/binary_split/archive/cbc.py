@@ -12,12 +12,15 @@ from __future__ import annotations
 
 import io
 import os
+from collections import deque
 from collections.abc import Iterator
+from functools import partial
 from typing import Protocol
 
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
+from binary_split.archive.crew import Crew, Job
 from binary_split.archive.positioned import Positioned, SeekableSource
 from binary_split.config import LIMITS
 from binary_split.errors import ArchiveDamagedError
@@ -56,15 +59,11 @@ class CbcReader(io.RawIOBase):
         self._key = derive_key(fragment)
         self._sealed_size = self._source.size()
         _check_length(self._sealed_size)
-        self._cipher_bytes = bytearray(LIMITS.chunk_bytes)
-        self._plain = bytearray(LIMITS.chunk_bytes + BLOCK)
-        self._context: CipherContext | None = None
-        self._context_at = -1  # where in the plaintext the context stands
-        self._window = (0, 0)  # the stretch of the plaintext that self._plain holds
+        self._window = _Window()
         self._position = 0
         self.size = self._sealed_size - BLOCK
-        self._decrypt_window(self.size - BLOCK)
-        self.size -= _padding_length(self._plain[:BLOCK])
+        self._fetch(self._window, self.size - BLOCK)
+        self.size -= _padding_length(bytes(self._window.plain[:BLOCK]))
 
     def sealed_bytes(self, start: int, size: int) -> int:
         """Return how many bytes of the archive must be read for a stretch of the plaintext."""
@@ -75,12 +74,27 @@ class CbcReader(io.RawIOBase):
         return CbcReader(self._source, self._fragment)
 
     def chunks(self) -> Iterator[memoryview]:
-        """Give the rest of the plaintext; each chunk is valid until the next one is asked for."""
-        while self._position < self.size:
-            start, end = self._find_window()
-            chunk = memoryview(self._plain)[self._position - start : min(end, self.size) - start]
-            self._position += len(chunk)
-            yield chunk
+        """Give the rest of the plaintext, decrypted ahead; a chunk is valid until the next is asked for."""
+        crew = Crew(None, name="cbc-ahead")
+        ahead: deque[tuple[_Window, Job]] = deque()
+        spare = [_Window() for _each in range(2 * (crew.size + 1))]
+        start = self._position // BLOCK * BLOCK
+        try:
+            while self._position < self.size:
+                while spare and start < self.size:
+                    window = spare.pop()
+                    ahead.append((window, crew.submit(partial(self._fetch, window, start))))
+                    start += LIMITS.chunk_bytes
+                window, fetched = ahead.popleft()
+                crew.finish(fetched)
+                chunk = window.stretch(self._position, self.size)
+                self._position += len(chunk)
+                yield chunk
+                spare.append(window)
+        finally:
+            for _window, fetched in ahead:
+                fetched.cancel()
+            crew.close()
 
     def readable(self) -> bool:
         """Return True."""
@@ -107,33 +121,40 @@ class CbcReader(io.RawIOBase):
         position = self._position
         if position >= self.size:
             return 0
-        start, end = self._find_window()
-        count = min(len(buffer), min(end, self.size) - position)
-        offset = position - start
-        buffer[:count] = memoryview(self._plain)[offset : offset + count]
-        self._position += count
-        return count
+        if not self._window.start <= position < self._window.end:
+            self._fetch(self._window, position // BLOCK * BLOCK)
+        chunk = self._window.stretch(position, min(self.size, position + len(buffer)))
+        buffer[: len(chunk)] = chunk
+        self._position += len(chunk)
+        return len(chunk)
 
-    def _find_window(self) -> tuple[int, int]:
-        """Return a decrypted stretch that holds the current position."""
-        start, end = self._window
-        if not start <= self._position < end:
-            self._decrypt_window(self._position - self._position % BLOCK)
-        return self._window
+    def _fetch(self, window: _Window, start: int) -> None:
+        """Read and decrypt the stretch of the plaintext that begins at ``start``, a multiple of a block."""
+        length = min(LIMITS.chunk_bytes, self._sealed_size - BLOCK - start)
+        sealed = window.sealed[: BLOCK + length]
+        window.end = window.start  # until the read has not failed
+        self._source.read_at(start, sealed)
+        context = Cipher(algorithms.AES256(self._key), modes.CBC(sealed[:BLOCK])).decryptor()
+        context.update_into(sealed[BLOCK:], window.plain)
+        window.start, window.end = start, start + length
 
-    def _decrypt_window(self, start: int) -> None:
-        """Decrypt the stretch of the plaintext that begins at ``start``, a multiple of a block."""
-        if self._context is None or self._context_at != start:
-            iv = bytearray(BLOCK)
-            self._source.read_at(start, memoryview(iv))
-            self._context = Cipher(algorithms.AES256(self._key), modes.CBC(iv)).decryptor()
-        length = min(len(self._cipher_bytes), self._sealed_size - BLOCK - start)
-        ciphertext = memoryview(self._cipher_bytes)[:length]
-        self._context_at = -1  # until the read has not failed
-        self._source.read_at(start + BLOCK, ciphertext)
-        self._context.update_into(ciphertext, self._plain)
-        self._context_at = start + length
-        self._window = (start, start + length)
+
+class _Window:
+    """A stretch of the plaintext, from ``start`` to ``end``.
+
+    Attributes:
+        sealed: its ciphertext, behind the block that is its IV.
+        plain: what it holds.
+    """
+
+    def __init__(self) -> None:
+        self.start = self.end = 0
+        self.sealed = memoryview(bytearray(BLOCK + LIMITS.chunk_bytes))
+        self.plain = memoryview(bytearray(LIMITS.chunk_bytes + BLOCK))
+
+    def stretch(self, position: int, end: int) -> memoryview:
+        """Return what it holds from ``position`` on, but nothing from ``end`` on."""
+        return self.plain[position - self.start : min(self.end, end) - self.start]
 
 
 def iter_plaintext(source: Readable, fragment: Fragment) -> Iterator[memoryview]:
@@ -201,7 +222,7 @@ def _check_length(size: int) -> None:
         raise ArchiveDamagedError(f"wrong fragment or damaged archive: none is {size} bytes long")
 
 
-def _padding_length(last_block: bytearray) -> int:
+def _padding_length(last_block: bytes | bytearray) -> int:
     length = last_block[-1]
     if not 1 <= length <= BLOCK or last_block[-length:] != bytes([length]) * length:
         raise ArchiveDamagedError

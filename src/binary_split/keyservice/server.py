@@ -6,7 +6,6 @@ import asyncio
 import logging
 import socket
 import ssl
-import sys
 from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
@@ -32,7 +31,6 @@ else:
 _HEAD_BYTES = 32 * 1024
 _KEEP_ALIVE_S = 5
 _STOP_S = 10
-_SWITCH_S = 0.0005  # the thread that commits asks for its turn after every wait for the database
 
 
 class Server(uvicorn.Server):
@@ -84,7 +82,6 @@ def run_server(server: uvicorn.Server, listener: socket.socket, *, threads: int 
         anyio.to_thread.current_default_thread_limiter().total_tokens = threads
         await server.serve(sockets=[listener])
 
-    sys.setswitchinterval(_SWITCH_S)
     with asyncio.Runner(loop_factory=_Loop) as runner:
         runner.run(serve())
 

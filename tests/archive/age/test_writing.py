@@ -19,6 +19,7 @@ from .kit import payload
 KEY = bytes(range(32))
 BATCH = SPAN_CHUNKS * CHUNK_BYTES
 PLAIN = payload(3 * BATCH + 1)
+Write = Callable[[bytes, int, int], bytes]
 
 
 def _sealed_one_by_one(plaintext: bytes) -> bytes:
@@ -39,19 +40,42 @@ def _written(plaintext: bytes, step: int, threads: int) -> bytes:
     return sink.getvalue()
 
 
+class _Dripping(io.BytesIO):
+    """Gives at most so many bytes at a time."""
+
+    def __init__(self, content: bytes, step: int) -> None:
+        super().__init__(content)
+        self._step = step
+
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
+        return super().readinto(buffer[: self._step])
+
+
+def _written_from(plaintext: bytes, step: int, threads: int) -> bytes:
+    sink, source = io.BytesIO(), _Dripping(plaintext, step)
+    with StreamWriter(sink, KEY, threads=threads) as writer:
+        assert sum(iter(lambda: writer.write_from(source), 0)) == len(plaintext)
+    return sink.getvalue()
+
+
+both_ways = pytest.mark.parametrize("write", [_written, _written_from])
+
+
+@both_ways
 @pytest.mark.parametrize(
     "size", [0, 1, CHUNK_BYTES, CHUNK_BYTES + 1, BATCH - 1, BATCH, BATCH + 1, 3 * BATCH, 3 * BATCH + 1]
 )
 @pytest.mark.parametrize("threads", [1, 3])
-def test_threads_write_what_one_chunk_after_the_other_would(size: int, threads: int) -> None:
+def test_threads_write_what_one_chunk_after_the_other_would(write: Write, size: int, threads: int) -> None:
     plaintext = PLAIN[:size]
-    assert _written(plaintext, 1_000_003, threads) == _sealed_one_by_one(plaintext)
+    assert write(plaintext, 1_000_003, threads) == _sealed_one_by_one(plaintext)
 
 
+@both_ways
 @given(size=st.integers(0, len(PLAIN)), step=st.integers(4096, 2 * BATCH), threads=st.integers(1, 4))
-def test_any_size_in_any_steps_is_the_same_payload(size: int, step: int, threads: int) -> None:
+def test_any_size_in_any_steps_is_the_same_payload(write: Write, size: int, step: int, threads: int) -> None:
     plaintext = PLAIN[:size]
-    assert _written(plaintext, step, threads) == _sealed_one_by_one(plaintext)
+    assert write(plaintext, step, threads) == _sealed_one_by_one(plaintext)
 
 
 class _Full(io.RawIOBase):

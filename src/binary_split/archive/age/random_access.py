@@ -8,7 +8,6 @@ from functools import partial
 
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
-from binary_split.archive.age.crew import Crew, Job
 from binary_split.archive.age.crypto import damaged
 from binary_split.archive.age.stream import (
     CHUNK_BYTES,
@@ -19,6 +18,7 @@ from binary_split.archive.age.stream import (
     open_chunk,
     plaintext_size,
 )
+from binary_split.archive.crew import Crew, Job
 from binary_split.archive.positioned import Positioned, SeekableSource
 
 
@@ -59,7 +59,8 @@ class SeekableReader(PayloadReader):
             they are ours.
         key: the payload key (32 bytes).
         start: offset in ``source`` of the first chunk.
-        threads: how many decrypt at a time; by default one for each processor, four at most.
+        threads: how many decrypt ahead; by default as `Crew` has it.
+        span_chunks: how many chunks a thread decrypts in one go.
 
     Raises:
         ArchiveDamagedError: the payload does not end in an authentic final chunk.
@@ -67,12 +68,17 @@ class SeekableReader(PayloadReader):
     """
 
     def __init__(
-        self, source: SeekableSource | Positioned, key: bytes, *, start: int, threads: int | None = None
+        self,
+        source: SeekableSource | Positioned,
+        key: bytes,
+        *,
+        start: int,
+        threads: int | None = None,
+        span_chunks: int = SPAN_CHUNKS,
     ) -> None:
         self._crew = Crew(threads, name="age-payload")
-        self._depth = 2 * self._crew.size
-        # A thread alone is one of many readers' side by side: their memory adds up.
-        self._span_chunks = SPAN_CHUNKS if self._crew.size > 1 else SPAN_CHUNKS // 4
+        self._depth = 2 * (self._crew.size + 1)
+        self._span_chunks = span_chunks
         self._ahead: deque[tuple[_Span, Job]] = deque()
         self._spare: list[_Span] = []
         self._ramp = 1
@@ -134,7 +140,10 @@ class SeekableReader(PayloadReader):
 
     def fork(self) -> SeekableReader:
         """Return another reader of the same payload, with one thread of its own, for use beside this one."""
-        return SeekableReader(self._source, self._key, start=self._start, threads=1)
+        # One of many, whose memory adds up.
+        return SeekableReader(
+            self._source, self._key, start=self._start, threads=1, span_chunks=SPAN_CHUNKS // 4
+        )
 
     def close(self) -> None:
         """Stop the threads; the source stays open."""
@@ -174,7 +183,7 @@ class SeekableReader(PayloadReader):
         while True:
             span, fetched = self._ahead.popleft()
             try:
-                fetched.wait()
+                self._crew.finish(fetched)
             except BaseException:
                 # The position did not move: the next read asks the source again, from here.
                 self._spare.append(span)

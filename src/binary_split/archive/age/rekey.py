@@ -17,12 +17,11 @@ from binary_split.archive.age.stanzas import Identity, Recipient
 from binary_split.archive.age.stream import CHUNK_BYTES, ForwardReader
 from binary_split.archive.age.writing import Sink, write_all
 from binary_split.archive.positioned import ByteSource, SeekableSource
-from binary_split.config import LIMITS, MIB, Limits
+from binary_split.config import LIMITS, Limits
 from binary_split.errors import ConfigError
 from binary_split.model import Progress, ProgressSink, ignore_progress
 
 _STEP = "rekeying"
-_COPY_BYTES = MIB
 
 
 def add_recipients(
@@ -103,8 +102,8 @@ def replace_recipients(
         seal_age(sink, recipients, limits=limits) as writer,
     ):
         done = 0
-        while part := reader.read(_COPY_BYTES):
-            done += writer.write(part)
+        while count := writer.write_from(reader):
+            done += count
             report(Progress(_STEP, done, reader.size))
 
 

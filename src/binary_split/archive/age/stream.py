@@ -26,7 +26,7 @@ CHUNK_BYTES = 64 * KIB
 TAG_BYTES = 16
 SEALED_BYTES = CHUNK_BYTES + TAG_BYTES
 NONCE_BYTES = 16
-SPAN_CHUNKS = 16
+SPAN_CHUNKS = 8
 """A thread's task: long against the cost of handing it over, short against the cache."""
 _READ_ALL_STEP = MIB
 

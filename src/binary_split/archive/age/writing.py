@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
-from binary_split.archive.age.crew import Crew, Job
 from binary_split.archive.age.stream import CHUNK_BYTES, SPAN_CHUNKS, TAG_BYTES, ChunkRun, chunk_nonce
+from binary_split.archive.crew import Crew, Job
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -21,6 +21,13 @@ class Sink(Protocol):
 
     def write(self, part: bytes | memoryview, /) -> int | None:
         """Take some or all of ``part`` and return how many bytes; None for all."""
+
+
+class Readinto(Protocol):
+    """Whatever gives bytes in order into a buffer: a raw file."""
+
+    def readinto(self, buffer: memoryview, /) -> int | None:
+        """Fill some or all of ``buffer`` and return how many bytes; none at the end."""
 
 
 class _Batch(ChunkRun):
@@ -36,6 +43,10 @@ class _Batch(ChunkRun):
     def __init__(self) -> None:
         super().__init__()
         self.first = self.filled = 0
+
+    @property
+    def room(self) -> int:
+        return len(self.plain) - self.filled
 
     def seal(self, aead: ChaCha20Poly1305, *, is_last: bool) -> None:
         """Encrypt the chunks; runs in any thread."""
@@ -62,7 +73,7 @@ class StreamWriter:
     Args:
         sink: where the chunks go, behind the payload's nonce.
         key: the payload key (32 bytes), used for this payload only.
-        threads: how many encrypt at a time; by default one for each processor, four at most.
+        threads: how many encrypt; by default as `Crew` has it.
     """
 
     def __init__(self, sink: Sink, key: bytes, *, threads: int | None = None) -> None:
@@ -80,20 +91,34 @@ class StreamWriter:
         Raises:
             ValueError: the payload is finished.
         """
-        if self._finished:
-            raise ValueError("write to a finished payload")
+        self._check_unfinished()
         with memoryview(plaintext) as view, view.cast("B") as octets:
             at = 0
             while at < len(octets):
                 batch = self._current
-                if batch.filled == len(batch.plain):
-                    self._seal_current(is_last=False)
+                if not batch.room:
+                    self._follow_with(self._take_batch())
                     continue
-                count = min(len(batch.plain) - batch.filled, len(octets) - at)
+                count = min(batch.room, len(octets) - at)
                 batch.plain[batch.filled : batch.filled + count] = octets[at : at + count]
                 batch.filled += count
                 at += count
             return len(octets)
+
+    def write_from(self, source: Readinto) -> int:
+        """Take some bytes of the payload straight from a source; return how many: none at its end.
+
+        Raises:
+            ValueError: the payload is finished.
+        """
+        self._check_unfinished()
+        batch = self._current if self._current.room else self._take_batch()
+        count = source.readinto(batch.plain[batch.filled :]) or 0
+        batch.filled += count
+        if batch is not self._current:
+            # A full batch that nothing follows holds the final chunk.
+            self._follow_with(batch) if count else self._spare.append(batch)
+        return count
 
     def finish(self) -> None:
         """Write the final chunk; a second call does nothing."""
@@ -124,17 +149,30 @@ class StreamWriter:
             self.finish()
         self.abandon()
 
+    def _check_unfinished(self) -> None:
+        if self._finished:
+            raise ValueError("write to a finished payload")
+
+    def _take_batch(self) -> _Batch:
+        batch = self._spare.pop() if self._spare else _Batch()
+        batch.filled = 0
+        return batch
+
+    def _follow_with(self, batch: _Batch) -> None:
+        """Have the current batch sealed, which is full, and go on with another."""
+        self._seal_current(is_last=False)
+        batch.first = self._current.first + SPAN_CHUNKS
+        self._current = batch
+
     def _seal_current(self, *, is_last: bool) -> None:
         batch = self._current
         self._sealing.append((batch, self._crew.submit(partial(batch.seal, self._aead, is_last=is_last))))
-        if len(self._sealing) > 2 * self._crew.size:
+        if len(self._sealing) > 2 * self._crew.size + 1:
             self._write_oldest()
-        self._current = self._spare.pop() if self._spare else _Batch()
-        self._current.first, self._current.filled = batch.first + SPAN_CHUNKS, 0
 
     def _write_oldest(self) -> None:
         batch, sealing = self._sealing.popleft()
-        sealing.wait()
+        self._crew.finish(sealing)
         write_all(self._sink, batch.output())
         self._spare.append(batch)
 
