@@ -13,15 +13,19 @@ _SCRIPT = Path(__file__).parent.parent / "scripts" / "install-newer-engine"
 _INSTALL_TIMEOUT_S = 900
 
 
-def newer_dockerd(*, containerd_store: bool) -> PrivateDockerd:
+def newer_dockerd(*, containerd_store: bool, parent: Path | None = None) -> PrivateDockerd:
     """Return a private engine, not started, with containerd's image store or else the classic one.
 
     The first call on a machine takes a minute: see `find_newer_root`.
 
+    Args:
+        containerd_store: as `PrivateDockerd` has it.
+        parent: as `PrivateDockerd` has it.
+
     Raises:
         Unavailable: there is no newer engine and it cannot be installed.
     """
-    return PrivateDockerd(containerd_store=containerd_store, root=find_newer_root())
+    return PrivateDockerd(containerd_store=containerd_store, parent=parent, root=find_newer_root())
 
 
 def find_newer_root() -> Path:

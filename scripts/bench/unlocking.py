@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bed.dockerd import PrivateDockerd
+from bed.newer_docker import newer_dockerd
 from bed.unavailable import Unavailable
 from binary_split.config import MIB
 from scripts.bench.bundles import FORMS, NEW, OLD, Bundle
@@ -39,11 +40,11 @@ Tables = dict[str, dict[str, list[Usage]]]
 StartEngine = Callable[[Path], PrivateDockerd]
 
 
-def _own_engine(parent: Path) -> PrivateDockerd:
-    return PrivateDockerd(parent=parent)
-
-
-ENGINES: dict[str, StartEngine] = {"docker": _own_engine}
+ENGINES: dict[str, StartEngine] = {
+    "docker": lambda parent: PrivateDockerd(parent=parent),
+    "newer-docker": lambda parent: newer_dockerd(containerd_store=False, parent=parent),
+    "containerd-store": lambda parent: newer_dockerd(containerd_store=True, parent=parent),
+}
 """The engines that can be measured, by the name that ``--engine`` takes."""
 
 

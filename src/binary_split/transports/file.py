@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import stat
@@ -10,15 +11,25 @@ from pathlib import Path
 from binary_split.errors import ArchiveUnreadableError
 
 
+_RWF_DONTCACHE = 0x80
+"""Drops from the page cache what a read brought there, and nothing else (Linux 6.14; not in `os` yet)."""
+
+
 class FileSource(io.FileIO):
     """A regular file as a seekable byte source whose failures are ours.
+
+    Args:
+        path: of the file.
+        once: what `read_at` reads is not read again: where the kernel can do so, gigabytes do not push the
+            machine's own files out of its memory.
 
     Raises:
         ArchiveUnreadableError: it is missing, no regular file or block device, or the medium fails.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, once: bool = False) -> None:
         self.path = path
+        self._flags = _RWF_DONTCACHE if once else 0
         try:
             # O_NONBLOCK: opening a FIFO that nobody writes to would hang for ever
             super().__init__(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb")
@@ -47,8 +58,11 @@ class FileSource(io.FileIO):
     def read_at(self, offset: int, target: memoryview) -> int:
         """Read some bytes at ``offset``, whatever the position, which stays; 0 at the end. For any thread."""
         try:
-            return os.preadv(self.fileno(), [target], offset)
+            return os.preadv(self.fileno(), [target], offset, self._flags)
         except OSError as error:
+            if self._flags and error.errno == errno.EOPNOTSUPP:  # this kernel or this file system cannot
+                self._flags = 0
+                return self.read_at(offset, target)
             raise self._unreadable(error) from error
 
     def _unreadable(self, error: OSError) -> ArchiveUnreadableError:

@@ -161,7 +161,7 @@ class _Run:
     def _opened(self) -> Iterator[OpenedArchive]:
         """Open the archive with a fragment that is fetched for it."""
         order = self._order
-        with FileSource(order.archive) as archive:
+        with FileSource(order.archive, once=True) as archive:
             archive_format = read_format(archive)
             if archive_format is ArchiveFormat.AGE:
                 order.trust.verify_possible()
