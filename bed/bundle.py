@@ -75,7 +75,7 @@ def make_bundle(folder: Path, version: str, *, size: int) -> list[Image]:
     images = []
     for name, chain in _CHAINS.items():
         own = _make_layer(folder, f"{name}-{version}", _OWN, size)
-        layers = (*(shared[each] for each in chain), own, notice)
+        layers = (*(shared[each] for each in chain), notice, own)  # what changes most comes last
         images.append(Image(name, version, make_config(layers), layers))
     return images
 

@@ -24,7 +24,8 @@ from scripts.bench.bundles import FORMS, NEW, OLD, Bundle
 from scripts.bench.measuring import drop_from_cache
 from scripts.bench.watching import Command, Usage, run_watched
 
-_PAUSE_S = 2.0
+# A virtual machine may give free memory back, and to get it again is dear: after this pause, for every way alike.
+_PAUSE_S = 5.0
 # ext4 passes over inodes that were deleted within the last minute: 8 % of an engine's processor time, after
 # another one was removed. So engines are removed at the end of a round.
 _REST_S = 65.0
@@ -84,10 +85,9 @@ def bench_unlock(folder: Path, *, mib: int, rounds: int, engine: str, is_large: 
         return
     with _bundle(folder, mib) as bundle:
         tables: Tables = {}
-        for number in range(rounds):
-            if number:
-                os.sync()
-                time.sleep(_REST_S)
+        for _round in range(rounds):
+            os.sync()
+            time.sleep(_REST_S)
             with ExitStack() as used:
                 for way in _ways(bundle):
                     _measure(way, bundle, _engine(bundle, start, used), tables)
