@@ -142,7 +142,7 @@ class SeekableReader(PayloadReader):
         """Return another reader of the same payload, with one thread of its own, for use beside this one."""
         # One of many, whose memory adds up.
         return SeekableReader(
-            self._source, self._key, start=self._start, threads=1, span_chunks=SPAN_CHUNKS
+            self._source, self._key, start=self._start, threads=1, span_chunks=SPAN_CHUNKS // 2
         )
 
     def close(self) -> None:
