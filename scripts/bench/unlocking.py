@@ -24,7 +24,7 @@ from scripts.bench.bundles import FORMS, NEW, OLD, Bundle
 from scripts.bench.measuring import drop_from_cache
 from scripts.bench.watching import Command, Usage, run_watched
 
-# A virtual machine may give free memory back, and to get it again is dear: after this pause for each way alike.
+# A virtual machine may give free memory back, and to get it again is dear: after this pause all pay alike.
 _PAUSE_S = 5.0
 # ext4 passes over inodes that were deleted within the last minute: 8 % of an engine's processor time, after
 # another one was removed. So engines are removed at the end of a round.

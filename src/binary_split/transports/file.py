@@ -10,7 +10,6 @@ from pathlib import Path
 
 from binary_split.errors import ArchiveUnreadableError
 
-
 _RWF_DONTCACHE = 0x80
 """Drops from the page cache what a read brought there, and nothing else (Linux 6.14; not in `os` yet)."""
 
