@@ -8,21 +8,14 @@ from pathlib import Path
 import click
 
 from binary_split.cli.journal import open_settled_engine, state_option
-from binary_split.cli.options import (
-    choose_images,
-    engine_option,
-    image_id_option,
-    image_option,
-    json_option,
-    parse_image_ids,
-    version_option,
-)
+from binary_split.cli.options import engine_option, image_id_option, image_option, json_option, version_option
 from binary_split.cli.output import emit, emit_json
 from binary_split.config import load_settings
 from binary_split.engines import Engine, EngineImage, IdKind
 from binary_split.errors import ImageMismatchError, ImageMissingError
 from binary_split.model import Digest, ImagePins, ImageRef
 from binary_split.unlock.checking import read_config_digests
+from binary_split.unlock.pins import choose_images, parse_image_ids
 
 
 @click.command()

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from binary_split.cli.device_keys import hybrid_option, locate_device_key, make_device_key, read_device_key
+from binary_split.cli.device_keys import hybrid_option
 from binary_split.cli.options import json_option
 from binary_split.cli.output import emit, emit_json, say
 from binary_split.config import load_settings
+from binary_split.unlock.device_key import locate_device_key, make_device_key, read_device_key
 
 if TYPE_CHECKING:
     from binary_split.sealedfragment import PrivateKey

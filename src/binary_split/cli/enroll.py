@@ -6,18 +6,13 @@ from pathlib import Path
 
 import click
 
-from binary_split.cli.device_keys import (
-    device_key_option,
-    hybrid_option,
-    locate_device_key,
-    make_device_key,
-    read_device_key,
-)
+from binary_split.cli.device_keys import device_key_option, hybrid_option
 from binary_split.cli.options import FILE, json_option
 from binary_split.cli.output import emit_json, say
 from binary_split.config import LIMITS, load_settings
 from binary_split.errors import ConfigError
 from binary_split.files import read_secret, reserved_secret
+from binary_split.unlock.device_key import locate_device_key, make_device_key, read_device_key
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 

@@ -10,12 +10,13 @@ from typing import Any
 
 import click
 
-from binary_split.cli.device_keys import device_key_option, locate_device_key, read_device_key
+from binary_split.cli.device_keys import device_key_option
 from binary_split.cli.options import FILE, read_fragment
 from binary_split.config import LIMITS, load_settings
 from binary_split.errors import ConfigError
 from binary_split.files import read_secret
 from binary_split.model import Fragment
+from binary_split.unlock.device_key import locate_device_key, read_device_key
 
 _LINE_END_BYTES = 2
 _SEALED_HELP = "File that holds a fragment sealed to this device's key; - for stdin."

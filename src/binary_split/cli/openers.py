@@ -12,12 +12,12 @@ from binary_split.archive.age.plugin_identity import (
     is_plugin_identity,
     parse_plugin_identity,
 )
-from binary_split.cli.keysource import KeyService
 from binary_split.cli.options import read_fragment
 from binary_split.config import LIMITS, Settings, load_settings
 from binary_split.errors import SecretFileError
 from binary_split.files import read_secret
 from binary_split.model import Fragment
+from binary_split.unlock.key_source import KeyService
 
 
 def fetch_located(location: FragmentLocation) -> Fragment:

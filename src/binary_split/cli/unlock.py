@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from binary_split.archive.detect import ArchiveFormat, read_format
 from binary_split.cli.access import load_trust, trust_options
 from binary_split.cli.device_keys import device_key_option
 from binary_split.cli.fragments import choose_fragment, sealed_fragment_option
 from binary_split.cli.journal import open_journal, state_option
-from binary_split.cli.keysource import KeyService, read_key_ids
 from binary_split.cli.options import (
     FILE,
-    choose_images,
     engine_option,
     format_size,
     fragment_file_option,
     image_id_option,
     image_option,
     json_option,
-    parse_image_ids,
 )
 from binary_split.cli.output import emit_json, say, warn
 from binary_split.cli.plan import show_plan
 from binary_split.cli.progress import Mode, progress_option, show_progress
-from binary_split.config import Settings, load_settings
+from binary_split.config import load_settings
 from binary_split.engines import open_engine
-from binary_split.errors import ArchiveUnauthenticatedError, ConfigError
-from binary_split.model import Digest, ImagePins, ImageRef
-from binary_split.transports.file import FileSource
-from binary_split.unlock.opening import Trust, pin_release, read_beside
-from binary_split.unlock.order import FragmentSource, UnlockOrder, UnlockResult
+from binary_split.unlock.key_source import KeyService, read_key_ids
+from binary_split.unlock.order import FragmentSource, UnlockResult
+from binary_split.unlock.ordering import make_order
 from binary_split.unlock.pipeline import plan_unlock
 from binary_split.unlock.pipeline import unlock as run_unlock
 
@@ -108,7 +101,17 @@ def unlock(
     """
     settings = load_settings()
     trust = load_trust(settings, trusted_keys, trusted_folder, allow_unsigned)
-    order = _order(archive, version, images, image_ids, settings, trust, allow_unauthenticated)
+    order = make_order(
+        archive,
+        version,
+        images=images,
+        image_ids=image_ids,
+        settings=settings,
+        trust=trust,
+        allow_unauthenticated=allow_unauthenticated,
+    )
+    if order.is_unauthenticated:
+        warn("--allow-unauthenticated: whoever had this archive in hands may have changed what it loads")
     order = replace(order, allow_downgrade=allow_downgrade, low_disk=low_disk)
     source: FragmentSource = choose_fragment(fragment_file, sealed_file, device_key) or KeyService(
         settings,
@@ -131,55 +134,6 @@ def unlock(
         emit_json(_describe(result, version))
     else:
         say(_summarise(result))
-
-
-def _order(
-    archive: Path,
-    version: str | None,
-    images: tuple[str, ...],
-    image_ids: tuple[str, ...],
-    settings: Settings,
-    trust: Trust,
-    allow_unauthenticated: bool,
-) -> UnlockOrder:
-    """Say what must be there afterwards: by the archive's own statement, or else by what was pinned.
-
-    An archive that is not there may not be needed, if a version says what must be there.
-    """
-    if (version is None or archive.exists()) and _is_age(archive):
-        if images or image_ids:
-            raise ConfigError(
-                "an age archive says itself which images it holds", hint="Leave out --image and --image-id."
-            )
-        return UnlockOrder(archive, (), None, version, trust)
-    if version is None:
-        raise ConfigError("a cbc archive does not say its version", hint="Give it with --version.")
-    pins, beside = parse_image_ids(image_ids, version, settings), None
-    if not pins and (beside := read_beside(archive, version, trust)) is not None:
-        pins = pin_release(beside.statement, version=version)
-    refs = choose_images(images, version, pins)
-    return UnlockOrder(archive, refs, _choose_pins(refs, pins, allow_unauthenticated), version, trust, beside)
-
-
-def _is_age(archive: Path) -> bool:
-    """Whether the archive is an `age` one."""
-    with FileSource(archive) as source:
-        return read_format(source) is ArchiveFormat.AGE
-
-
-def _choose_pins(
-    refs: tuple[ImageRef, ...], pins: Mapping[ImageRef, Digest], allow_unauthenticated: bool
-) -> ImagePins | None:
-    """Return the pins, which must cover every image, or None where the person takes the risk."""
-    unpinned = [str(ref) for ref in refs if ref not in pins]
-    if not unpinned:
-        return pins
-    if not allow_unauthenticated:
-        raise ArchiveUnauthenticatedError(
-            f"a cbc archive proves nothing of its own, and no image id is given for {', '.join(unpinned)}"
-        )
-    warn("--allow-unauthenticated: whoever had this archive in hands may have changed what it loads")
-    return pins or None
 
 
 def _summarise(result: UnlockResult) -> str:

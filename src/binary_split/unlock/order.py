@@ -44,6 +44,11 @@ class UnlockOrder:
     allow_downgrade: bool = False
     low_disk: bool = False
 
+    @property
+    def is_unauthenticated(self) -> bool:
+        """Whether the word of a ``cbc`` archive is taken, for some images at least."""
+        return self.beside is None and any(ref not in (self.pins or {}) for ref in self.images)
+
 
 @dataclass(frozen=True, slots=True)
 class UnlockResult:

@@ -1,4 +1,4 @@
-"""The key service that the options, or else the settings, name."""
+"""The key service as the source of a fragment: which one, with whose token, for which key."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from binary_split.cli.device_keys import read_device_key
 from binary_split.config import LIMITS, Settings
 from binary_split.errors import ConfigError, FragmentNotFoundError
 from binary_split.files import read_secret
 from binary_split.model import Fragment
+from binary_split.unlock.device_key import read_device_key
 
 if TYPE_CHECKING:
     from binary_split.keyclient import Service
