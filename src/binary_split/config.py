@@ -121,6 +121,10 @@ class Limits:
     agent_end_s: float = 8.0  # that the end waits for an unlock to leave its loads
     agent_event_s: float = 0.2  # between two events of a stream, at least
     agent_heartbeat_s: float = 15.0  # of a stream with nothing to say, at most
+    agent_folder_entries: int = 1000  # that are looked at for an archive
+    agent_look_s: float = 5.0  # between two looks for archives that are unlocked by themselves
+    agent_retry_first_s: float = 5.0
+    agent_retry_cap_s: float = 300.0
     agent_streams: int = 32  # readers of events at a time
     agent_wishes_per_minute: int = 60  # to unlock or to cancel, of all callers together
 

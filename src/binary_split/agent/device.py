@@ -72,7 +72,7 @@ class Device:
         settings = replace(self._settings, token=token, token_file=None) if token else self._settings
         engine, journal = self._open()
         order = self._make_order(wanted)
-        source = KeyService(settings, None, find_key_ids=lambda: read_key_ids(wanted.archive.path))
+        source = KeyService(settings, None, find_key_ids=lambda: read_key_ids(wanted.archive.locate()))
         result = unlock(order, engine, source, journal, report=report, abort=abort, on_plan=on_plan)
         return _describe(result.images, order, journal)
 
@@ -95,7 +95,7 @@ class Device:
         if wanted is not None:
             with suppress(ArchiveUnreadableError):  # its medium is not there
                 order = self._make_order(wanted)
-                with FileSource(wanted.archive.path) as source:
+                with FileSource(wanted.archive.locate()) as source:
                     name = name_archive(source)
                 found = find_installed(order, name, engine, journal.read_releases())
                 return None if found is None else _describe(found, order, journal)
@@ -115,16 +115,14 @@ class Device:
 
     def _make_order(self, wanted: Wanted) -> UnlockOrder:
         trust = Trust(load_trusted_keys((), self._settings.trusted_keys_folder))
-        return make_order(wanted.archive.path, wanted.version, settings=self._settings, trust=trust)
+        return make_order(wanted.archive.locate(), wanted.version, settings=self._settings, trust=trust)
 
 
 def _is_there(engine: Engine, release: InstalledRelease) -> bool:
     return not find_lacking(engine, release.images)
 
 
-def _describe(
-    images: Collection[ExpectedImage], order: UnlockOrder, journal: Journal
-) -> InstalledRelease:
+def _describe(images: Collection[ExpectedImage], order: UnlockOrder, journal: Journal) -> InstalledRelease:
     """Return the journal's word on images that are there, or else ours: pins alone leave none there."""
     images = tuple(images)
     for release in reversed(journal.read_releases()):

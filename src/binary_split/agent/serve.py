@@ -13,9 +13,11 @@ from pathlib import Path
 
 from binary_split.agent.access import Access, CallerKind, read_agent_token
 from binary_split.agent.app import AgentLimits, Surroundings, create_app
+from binary_split.agent.autostart import Autostart
 from binary_split.agent.figures import AgentMetrics
 from binary_split.agent.memory import only_agent
 from binary_split.agent.settings import AgentSettings, parse_agent_settings
+from binary_split.agent.status_line import StatusLine
 from binary_split.agent.unlocker import Unlocker
 from binary_split.config import Settings
 from binary_split.errors import ConfigError
@@ -81,6 +83,8 @@ def serve_agent(
         _listener(place) as (listener, url),
         metrics_listener(metrics, place.metrics),
         closing(Unlocker(settings, agent, on_end=metrics.count_unlock)) as unlocker,
+        closing(StatusLine(unlocker)),
+        closing(Autostart(unlocker, agent)),
     ):
         log_json_lines()
         around = Surroundings(

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from binary_split.agent.media import find_newest
 from binary_split.config import LIMITS
 from binary_split.errors import ArchiveNotConfiguredError, ConfigError
 from binary_split.model import is_tag
 
 ARCHIVE_NAME = r"[a-z0-9][a-z0-9._-]{0,63}"
 _NAME = re.compile(ARCHIVE_NAME)
-_KNOWN = {"archives", "default", "resume", "token_file"}
+_KNOWN = {"archives", "autostart", "default", "resume", "token_file"}
 _KNOWN_OF_ARCHIVE = {"path", "version"}
 
 
@@ -24,13 +25,21 @@ class ArchiveChoice:
 
     Attributes:
         name: by which it is; a path is never taken from a request.
-        path: where it is; it may come and go, as a medium does.
+        path: where it is, or the folder of which the newest one is meant; both may come and go with a medium.
         version: which it must be; None: any, which a ``cbc`` archive does not allow.
     """
 
     name: str
     path: Path
     version: str | None = None
+
+    def locate(self) -> Path:
+        """Return where the archive is now: of a folder, the newest `age` archive that lies in it.
+
+        Raises:
+            ArchiveUnreadableError: the folder cannot be read, or none lies there.
+        """
+        return find_newest(self.path) if self.path.is_dir() else self.path
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +49,14 @@ class AgentSettings:
     Attributes:
         archives: those that may be asked for, by name.
         default: the name of the one that is meant where none is named; empty where there is no archive.
+        autostart: the names of those that are unlocked without being asked for, the most wanted first.
         resume: whether an unlock that a power cut or a restart ended is begun again by itself.
         token_file: holds the token that opens the agent itself to remote callers.
     """
 
     archives: Mapping[str, ArchiveChoice]
     default: str = ""
+    autostart: tuple[str, ...] = ()
     resume: bool = True
     token_file: Path | None = None
 
@@ -77,11 +88,16 @@ def parse_agent_settings(table: Mapping[str, Any]) -> AgentSettings:
     default = _text(table, "default") or next(iter(archives), "")
     if default and default not in archives:
         raise ConfigError(f"[agent] default = {default!r} names none of [agent.archives]")
+    autostart = table.get("autostart", [])
+    if not isinstance(autostart, list) or not set(map(str, autostart)) <= set(archives):
+        raise ConfigError("[agent] autostart must be a list of names of [agent.archives]")
     resume = table.get("resume", True)
     if not isinstance(resume, bool):
         raise ConfigError("[agent] resume must be true or false")
     token_file = _text(table, "token_file")
-    return AgentSettings(archives, default, resume, Path(token_file) if token_file else None)
+    return AgentSettings(
+        archives, default, tuple(map(str, autostart)), resume, Path(token_file) if token_file else None
+    )
 
 
 def _parse_archive(name: str, row: object) -> ArchiveChoice:

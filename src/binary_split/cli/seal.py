@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from binary_split.cli.options import FILE, format_size, image_option, json_option
+from binary_split.cli.options import FILE, image_option, json_option
 from binary_split.cli.output import emit, emit_json, say, warn
 from binary_split.cli.progress import Mode, progress_option, show_progress
 from binary_split.cli.sealjob import SealJob, choose_sealer, write_archive
@@ -18,6 +18,7 @@ from binary_split.files import read_secret
 from binary_split.model import Release
 from binary_split.oci.compression import Compression
 from binary_split.oci.publisher_key import PrivateKey, parse_passphrase
+from binary_split.progress import format_size
 from binary_split.sealing import Export, SealedArchive, export_docker_archive
 from binary_split.unlock.pins import parse_images
 
