@@ -14,10 +14,10 @@ from binary_split.keyservice.store import Store
 
 
 @contextmanager
-def running(store: Store, limits: ServiceLimits) -> Iterator[tuple[str, Guards]]:
+def running(store: Store, limits: ServiceLimits, *, port: int = 0) -> Iterator[tuple[str, Guards]]:
     """Run it in plain http on loopback until the block ends; give its URL and its guards."""
     guards = Guards.of(store, limits)
-    listener = open_listener("127.0.0.1", 0, plain=True)
+    listener = open_listener("127.0.0.1", port, plain=True)
     server = build_server(store, None, guards)
     thread = threading.Thread(target=run_server, args=(server, listener))
     thread.start()

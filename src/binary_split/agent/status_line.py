@@ -19,7 +19,7 @@ def describe(status: Status) -> str:
         return " ".join(f"failed ({status.failure.code}): {status.failure.detail}".split())
     if status.state is State.READY:
         what = " ".join(filter(None, (status.archive, status.version)))
-        return f"ready: {what}, {len(status.images)} images verified"
+        return f"ready: {what}, images verified: {len(status.images)}"
     words = [status.state.replace("_", " ")]
     if status.total_bytes:
         words.append(
