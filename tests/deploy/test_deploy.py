@@ -97,6 +97,12 @@ def test_the_agents_unit_starts_it_on_a_socket_that_its_group_may_use() -> None:
     assert re.search(r"^RuntimeDirectoryMode=0750$", text, re.MULTILINE)
 
 
+def test_the_agents_unit_gives_its_token_as_a_credential() -> None:
+    text = AGENT_UNIT.read_text()
+    assert re.findall(r"^LoadCredential=([^:]+):", text, re.MULTILINE) == ["token"]
+    assert re.search(r"^Environment=BINARY_SPLIT_TOKEN_FILE=%d/token$", text, re.MULTILINE)
+
+
 def test_the_agents_example_settings_are_settings() -> None:
     path = DEPLOY / "agent.toml"
     agent = parse_agent_settings(load_settings({"BINARY_SPLIT_CONFIG": str(path)}).agent)
