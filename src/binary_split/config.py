@@ -101,6 +101,15 @@ class Limits:
     stall_s: float = 30.0  # without progress, until it is said who is waited for
     beat_s: float = 1.0  # between two words of progress at most
 
+    # Archives on web servers.
+    http_connections: int = 4
+    http_block_bytes: int = 1 * MIB
+    http_blocks: int = 16  # that are held
+    http_blocks_ahead: int = 3  # of one reader
+    http_patience_s: float = 300.0  # without a byte for anybody, until it is given up
+    http_backoff_cap_s: float = 15.0
+    http_redirects: int = 5
+
     # Engines.
     engine_connect_timeout_s: float = 10.0
     engine_greeting_timeout_s: float = 30.0  # its first answer; Podman runs programs for it

@@ -10,6 +10,8 @@ BinarySplitError
 │   ├── ArchiveDamagedError
 │   ├── ArchiveFormatError
 │   ├── ArchiveUnauthenticatedError
+│   ├── ArchiveUnreachableError
+│   ├── ArchiveChangedError
 │   ├── SignatureMissingError
 │   └── SignatureUntrustedError
 ├── KeyServiceError
@@ -170,6 +172,24 @@ class ArchiveUnauthenticatedError(ArchiveError):
         "Give --image-id REF=sha256:… for each image (`binary-split seal` printed them), "
         "or accept the risk with --allow-unauthenticated."
     )
+
+
+class ArchiveUnreachableError(ArchiveError):
+    """The server of the archive does not answer, or not any more, or has no time."""
+
+    code = "archive-unreachable"
+    exit_code = 17
+    retryable = True
+    hint = "Check the address and the network; what was loaded before is not loaded again."
+
+
+class ArchiveChangedError(ArchiveError):
+    """The archive on the server became another one while it was read."""
+
+    code = "archive-changed"
+    exit_code = 18
+    retryable = True
+    hint = "Begin again: the new one is read from the start."
 
 
 class SignatureMissingError(ArchiveError):

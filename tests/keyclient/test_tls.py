@@ -14,7 +14,7 @@ from bed.certs import LOOPBACK_NAMES, make_authority, make_leaf
 from bed.fault_server import Peer, answer, head
 from binary_split.errors import KeyServiceTlsError
 from binary_split.keyclient import fetch_fragment
-from binary_split.keyclient.exchange import trust
+from binary_split.tls import trust
 from tests.keyclient.conftest import FRAGMENT, TOKEN, Client, Pki, Serve
 
 OK = answer("200 OK", body=FRAGMENT)
@@ -122,7 +122,7 @@ def test_nothing_adds_to_the_cas_of_the_context(pki: Pki, serve: Serve) -> None:
         contexts.append(trust(ca_file))
         return contexts[0]
 
-    with mock.patch("binary_split.keyclient.exchange.trust", remember):
+    with mock.patch("binary_split.tls.trust", remember):
         fetch_fragment(serve(OK).url(), TOKEN, ca_file=pki.ca_file)
     assert len(contexts[0].get_ca_certs()) == 1
 

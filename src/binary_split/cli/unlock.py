@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from binary_split.cli.access import load_trust, trust_options
+from binary_split.cli.archive_place import archive_place
 from binary_split.cli.device_keys import device_key_option
 from binary_split.cli.fragments import choose_fragment, sealed_fragment_option
 from binary_split.cli.journal import open_journal, state_option
@@ -25,6 +26,7 @@ from binary_split.cli.progress import Mode, progress_option, show_progress
 from binary_split.config import load_settings
 from binary_split.engines import open_engine
 from binary_split.progress import format_size
+from binary_split.transports import ArchiveLocation
 from binary_split.unlock.key_source import KeyService, read_key_ids
 from binary_split.unlock.order import FragmentSource, UnlockResult
 from binary_split.unlock.ordering import make_order
@@ -33,7 +35,7 @@ from binary_split.unlock.pipeline import unlock as run_unlock
 
 
 @click.command()
-@click.argument("archive", type=click.Path(path_type=Path))
+@archive_place
 @click.option("--version", metavar="V", help="Version that the release must be; a `cbc` archive needs it.")
 @image_option
 @image_id_option
@@ -53,7 +55,7 @@ from binary_split.unlock.pipeline import unlock as run_unlock
     help="Which fragment to ask for; default: the token's own, or one of the archive's.",
 )
 @click.option("--ca-file", type=FILE, metavar="F", help="The key service's own CA, in PEM.")
-@click.option("--insecure-http", is_flag=True, help="Allow plain http to the key service beyond loopback.")
+@click.option("--insecure-http", is_flag=True, help="Allow plain http beyond loopback.")
 @device_key_option
 @fragment_file_option
 @sealed_fragment_option
@@ -69,7 +71,7 @@ from binary_split.unlock.pipeline import unlock as run_unlock
 @progress_option
 @json_option
 def unlock(
-    archive: Path,
+    archive: ArchiveLocation,
     version: str | None,
     images: tuple[str, ...],
     image_ids: tuple[str, ...],
@@ -94,6 +96,8 @@ def unlock(
     as_json: bool,
 ) -> None:
     """Fetch the fragment, load the archive's images into the engine and prove that all are there.
+
+    ARCHIVE is a file, or the https URL of one, of which only what is needed is read.
 
     An `age` archive must be signed by a trusted key; what a `cbc` archive must hold is said by --image-id, or
     by a signed NAME.release.json beside it. Nothing else is loaded, and nothing at all where everything is

@@ -59,7 +59,8 @@ class Service:
             KeyServiceError: one of its subclasses, by cause, or whatever ``read`` raises.
             ConfigError: the CA file cannot be used; nothing was sent.
         """
-        from binary_split.keyclient.exchange import ask, trust
+        from binary_split.keyclient.exchange import ask
+        from binary_split.tls import trust
 
         deadline = Deadline(self.limits.fetch_deadline_s, self.clock)
         context = trust(self.ca_file) if request.address.is_https else None

@@ -5,13 +5,12 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass, field, replace
 from http.client import HTTPException
-from pathlib import Path
 
 import requests
 import urllib3.exceptions
 
 from binary_split.config import Limits
-from binary_split.errors import ConfigError, KeyServiceError
+from binary_split.errors import KeyServiceError
 from binary_split.keyclient.address import Address
 from binary_split.keyclient.answer import JSON, Answer
 from binary_split.keyclient.connection import open_session
@@ -27,26 +26,6 @@ _LIBRARY_ERRORS = (
     urllib3.exceptions.HTTPError,
     urllib3.exceptions.HTTPWarning,
 )
-
-
-def trust(ca_file: Path | None) -> ssl.SSLContext:
-    """Return a TLS context, 1.2 or newer, that trusts the CA of a file alone, or else the system's.
-
-    Raises:
-        ConfigError: the file cannot be read or holds no certificate.
-    """
-    try:
-        context = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
-    except ssl.SSLError as error:
-        raise ConfigError(f"{ca_file} holds no PEM certificate") from error
-    except OSError as error:
-        raise ConfigError(f"cannot read the CA file {ca_file}: {error.strerror}") from error
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # The standard library takes SSLKEYLOGFILE from the environment; logged session keys give the token away.
-    context.keylog_filename = None  # type: ignore[assignment]
-    # Set by Python 3.10 to 3.11.3: a connection that is cut would look like one that was closed.
-    context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
-    return context
 
 
 @dataclass(frozen=True, slots=True)

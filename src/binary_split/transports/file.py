@@ -64,5 +64,8 @@ class FileSource(io.FileIO):
                 return self.read_at(offset, target)
             raise self._unreadable(error) from error
 
+    def cut(self) -> None:
+        """Do nothing: no read of a file waits for somebody."""
+
     def _unreadable(self, error: OSError) -> ArchiveUnreadableError:
         return ArchiveUnreadableError(f"cannot read the archive {self.path}: {error.strerror or error}")

@@ -15,6 +15,7 @@ from binary_split.unlock.device_key import read_device_key
 if TYPE_CHECKING:
     from binary_split.keyclient import Service
     from binary_split.sealedfragment import PrivateKey
+    from binary_split.transports import ArchiveLocation
 
 
 class KeyService:
@@ -130,7 +131,7 @@ def read_token(path: Path) -> str:
     return content.decode(errors="replace").strip()
 
 
-def read_key_ids(archive: Path) -> tuple[str, ...]:
+def read_key_ids(archive: ArchiveLocation) -> tuple[str, ...]:
     """Return the fragments that an `age` archive says would open it; a `cbc` one says nothing.
 
     Raises:
@@ -138,9 +139,9 @@ def read_key_ids(archive: Path) -> tuple[str, ...]:
     """
     from binary_split.archive.age import parse_fragment_stanzas, read_header
     from binary_split.archive.detect import ArchiveFormat, read_format
-    from binary_split.transports.file import FileSource
+    from binary_split.transports import open_source
 
-    with FileSource(archive) as source:
+    with open_source(archive) as source:
         if read_format(source) is not ArchiveFormat.AGE:
             return ()
         source.seek(0)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from binary_split.archive.age import Identity, SeekableReader, open_age, read_nonce
 from binary_split.archive.cbc import BLOCK, CbcReader
@@ -15,6 +15,7 @@ from binary_split.config import LIMITS
 from binary_split.errors import (
     ArchiveDamagedError,
     ArchiveFormatError,
+    ArchiveUnreadableError,
     ImageMismatchError,
     SignatureUntrustedError,
 )
@@ -25,7 +26,16 @@ from binary_split.oci.publisher_key import PublicKey
 from binary_split.oci.release_contents import ReleaseContents
 from binary_split.oci.signature import read_unverified_payload, verify_envelope
 from binary_split.oci.statement import ReleaseStatement
-from binary_split.transports.file import FileSource
+from binary_split.transports import (
+    ArchiveLocation,
+    HttpLocation,
+    is_there,
+    locate_beside,
+    open_source,
+)
+
+if TYPE_CHECKING:
+    from binary_split.transports import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +104,7 @@ class OpenedArchive:
             yield self.contents.through(reader)
 
 
-def name_archive(source: FileSource) -> str:
+def name_archive(source: Source) -> str:
     """Return what names an archive in the journal: no secret, and the same whoever may open it.
 
     Raises:
@@ -115,7 +125,7 @@ def name_archive(source: FileSource) -> str:
 
 @contextmanager
 def open_cbc(
-    source: FileSource,
+    source: Source,
     fragment: Fragment,
     refs: tuple[ImageRef, ...],
     pins: ImagePins | None,
@@ -134,9 +144,7 @@ def open_cbc(
 
 
 @contextmanager
-def open_release(
-    source: FileSource, identities: Sequence[Identity], trust: Trust
-) -> Iterator[ReleaseContents]:
+def open_release(source: Source, identities: Sequence[Identity], trust: Trust) -> Iterator[ReleaseContents]:
     """Open an ``age`` archive: everything in it is known from its statement.
 
     Raises:
@@ -151,7 +159,7 @@ def open_release(
 
 @contextmanager
 def open_signed(
-    source: FileSource, identities: Sequence[Identity], trust: Trust, *, version: str | None
+    source: Source, identities: Sequence[Identity], trust: Trust, *, version: str | None
 ) -> Iterator[OpenedArchive]:
     """Open an ``age`` archive to be loaded.
 
@@ -196,7 +204,7 @@ def pin_release(statement: ReleaseStatement, *, version: str | None) -> dict[Ima
     return {image.ref: image.config for image in statement.images}
 
 
-def read_beside(archive: Path, version: str, trust: Trust) -> SignedRelease | None:
+def read_beside(archive: ArchiveLocation, version: str, trust: Trust) -> SignedRelease | None:
     """Return what a signed ``NAME.release.json`` beside a ``cbc`` archive states; None without one.
 
     Only a trusted signature counts here, whatever else is allowed: whoever carries the archive could have
@@ -208,16 +216,38 @@ def read_beside(archive: Path, version: str, trust: Trust) -> SignedRelease | No
         SignatureUntrustedError: no trusted key signed it.
         ImageMismatchError: it is another version's, or another archive's.
     """
-    path = archive.with_name(f"{archive.name}.release.json")
-    if not trust.keys or not path.exists():
+    place = locate_beside(archive, ".release.json")
+    envelope = _read_if_there(place) if trust.keys else None
+    if envelope is None:
         return None
-    with FileSource(path) as source:
-        envelope = source.read(LIMITS.envelope_bytes + 1)
     statement = ReleaseStatement.parse(verify_envelope(envelope, trust.keys))
     pin_release(statement, version=version)
-    if statement.archive is None or (archive.exists() and statement.archive.size != archive.stat().st_size):
-        raise ImageMismatchError(f"{path.name} is not about this archive")
+    if statement.archive is None or _size(archive) not in {None, statement.archive.size}:
+        raise ImageMismatchError(f"{place} is not about this archive")
     return SignedRelease(statement, envelope)
+
+
+def _read_if_there(place: ArchiveLocation) -> bytes | None:
+    """Return what is in a small file; None where there is none."""
+    if not is_there(place):
+        return None
+    content = bytearray()
+    try:
+        with open_source(place) as source:
+            while part := source.read(LIMITS.envelope_bytes + 1 - len(content)):
+                content += part
+    except ArchiveUnreadableError:
+        if isinstance(place, HttpLocation):  # a server says in many ways that it has none
+            return None
+        raise
+    return bytes(content)
+
+
+def _size(archive: ArchiveLocation) -> int | None:
+    if not is_there(archive):
+        return None
+    with open_source(archive) as source:
+        return source.seek(0, os.SEEK_END)
 
 
 @contextmanager

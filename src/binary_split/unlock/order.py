@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
 from binary_split.model import Fragment, ImagePins, ImageRef
+from binary_split.transports import ArchiveLocation
 from binary_split.unlock.checking import ExpectedImage
 from binary_split.unlock.opening import SignedRelease, Trust
 from binary_split.unlock.records import InstalledRelease
@@ -44,7 +44,7 @@ class UnlockOrder:
         low_disk: keep the engine's spool small, for some time more.
     """
 
-    archive: Path
+    archive: ArchiveLocation
     images: tuple[ImageRef, ...]
     pins: ImagePins | None
     version: str | None = None

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from binary_split.archive.detect import ArchiveFormat, read_format
 from binary_split.config import Settings
 from binary_split.errors import ArchiveUnauthenticatedError, ConfigError
 from binary_split.model import Digest, ImagePins, ImageRef
-from binary_split.transports.file import FileSource
+from binary_split.transports import ArchiveLocation, is_there, open_source
 from binary_split.unlock.opening import Trust, pin_release, read_beside
 from binary_split.unlock.order import UnlockOrder
 from binary_split.unlock.pins import choose_images, parse_image_ids
 
 
 def make_order(
-    archive: Path,
+    archive: ArchiveLocation,
     version: str | None,
     *,
     settings: Settings,
@@ -43,7 +42,7 @@ def make_order(
         ArchiveError: the archive, or the statement beside it, is not usable.
         ConfigError: what is said does not fit the archive, or no version is said.
     """
-    if (version is None or archive.exists()) and _is_age(archive):
+    if (version is None or is_there(archive)) and _is_age(archive):
         if images or image_ids:
             raise ConfigError(
                 "an age archive says itself which images it holds", hint="Leave out --image and --image-id."
@@ -65,9 +64,9 @@ def make_order(
     )
 
 
-def _is_age(archive: Path) -> bool:
+def _is_age(archive: ArchiveLocation) -> bool:
     """Whether the archive is an `age` one."""
-    with FileSource(archive) as source:
+    with open_source(archive) as source:
         return read_format(source) is ArchiveFormat.AGE
 
 

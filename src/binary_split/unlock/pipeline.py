@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from binary_split.archive.age import FragmentIdentity
 from binary_split.archive.detect import ArchiveFormat, read_format
@@ -17,7 +17,7 @@ from binary_split.errors import BinarySplitError, EngineAbortedError
 from binary_split.model import Fragment, Progress, ProgressSink, ignore_progress
 from binary_split.oci.blob import Blob
 from binary_split.oci.layout import LayoutTar
-from binary_split.transports.file import FileSource
+from binary_split.transports import is_there, open_source
 from binary_split.unlock import transaction as transactions
 from binary_split.unlock.beat import beating
 from binary_split.unlock.installed import find_installed, verify_not_older
@@ -36,6 +36,9 @@ from binary_split.unlock.records import InstalledRelease, Move, Transaction
 from binary_split.unlock.staging import image_number, part_tar, staged_images, staging_ref
 from binary_split.unlock.states import State, advance
 from binary_split.unlock.tally import ENGINE, Tally
+
+if TYPE_CHECKING:
+    from binary_split.transports import Source
 
 _T = TypeVar("_T")
 
@@ -114,9 +117,9 @@ class _Run:
     @cached_property
     def _name(self) -> str | None:
         """What the journal calls the archive; None where there is none, which what is there may not need."""
-        if not self._order.archive.exists():
+        if not is_there(self._order.archive):
             return None
-        with FileSource(self._order.archive) as source:
+        with open_source(self._order.archive) as source:
             return name_archive(source)
 
     def enter(self, state: State) -> None:
@@ -178,7 +181,7 @@ class _Run:
     def _opened(self) -> Iterator[OpenedArchive]:
         """Open the archive with a fragment that is fetched for it."""
         order = self._order
-        with FileSource(order.archive, once=True) as archive:
+        with open_source(order.archive, once=True) as archive, self._abort.ending(archive.cut):
             archive_format = read_format(archive)
             if archive_format is ArchiveFormat.AGE:
                 order.trust.verify_possible()
@@ -191,7 +194,7 @@ class _Run:
                 yield opened
 
     def _open(
-        self, archive: FileSource, archive_format: ArchiveFormat, fragment: Fragment
+        self, archive: Source, archive_format: ArchiveFormat, fragment: Fragment
     ) -> AbstractContextManager[OpenedArchive]:
         order = self._order
         if archive_format is ArchiveFormat.CBC:

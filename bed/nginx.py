@@ -1,0 +1,135 @@
+"""A private nginx on loopback that gives out the files of a folder, by plain http and by https."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from pathlib import Path
+
+from bed import processes
+from bed.certs import Identity
+from bed.private import PrivateServer
+from bed.unavailable import Unavailable
+
+_CONFIGURATION = """\
+daemon off;
+pid {folder}/pid;
+error_log stderr;
+worker_processes 1;
+events {{ worker_connections 64; }}
+http {{
+  log_format sent '$request_uri $body_bytes_sent';
+  access_log {folder}/access sent;
+  client_body_temp_path {folder}/body;
+  proxy_temp_path {folder}/proxy;
+  fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi;
+  scgi_temp_path {folder}/scgi;
+  keepalive_requests 100000;
+  server {{
+    listen 127.0.0.1:{port};
+    listen 127.0.0.1:{tls_port} ssl;
+    ssl_certificate {folder}/certificate.pem;
+    ssl_certificate_key {folder}/key.pem;
+    {client}
+    root {root};
+    location /whole/ {{ alias {root}/; max_ranges 0; }}
+    location /moved/ {{ rewrite ^/moved/(.*)$ /$1 redirect; }}
+    location /round/ {{ return 302 /round/; }}
+    location /down/ {{ return 302 http://127.0.0.1:{port}/; }}
+  }}
+}}
+"""
+
+
+class PrivateNginx(PrivateServer):
+    """Serves a folder; below ``/whole/`` without ranges, below ``/moved/`` by a redirect to the file.
+
+    Args:
+        root: the folder.
+        identity: the certificate for https.
+        client_authority: whose certificates a client must have; None: anybody may come.
+    """
+
+    start_timeout_s = 10
+    stop_timeout_s = 5
+
+    def __init__(self, root: Path, identity: Identity, client_authority: Identity | None = None) -> None:
+        super().__init__()
+        self._root = root
+        self._identity = identity
+        self._client_authority = client_authority
+        self.port = self.tls_port = 0
+
+    @property
+    def url(self) -> str:
+        """Where the folder is, by plain http."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def tls_url(self) -> str:
+        """Where the folder is, by https."""
+        return f"https://localhost:{self.tls_port}"
+
+    def start(self) -> None:
+        """Start the server and wait until it listens.
+
+        Raises:
+            Unavailable: this machine cannot run it; nothing is left behind.
+        """
+        _program()
+        folder = self._make_folder("bed-nginx-")
+        folder.chmod(0o711)  # its workers have a user of their own
+        (folder / "certificate.pem").write_bytes(self._identity.certificate_pem)
+        (folder / "key.pem").write_bytes(self._identity.key_pem)
+        self._configure()
+        self.launch()
+
+    def launch(self) -> None:
+        """Start it again after `end`, at the same ports.
+
+        Raises:
+            Unavailable: it does not come up.
+        """
+        command = [_program(), "-p", str(self.folder), "-c", str(self.folder / "nginx.conf")]
+        if not self._launch([*processes.ending_with_parent(), *command], self._is_up):
+            reason = self._last_words()
+            self.stop()
+            raise Unavailable("nginx", f"did not start: {reason}")
+
+    def sent_bytes(self, path: str) -> int:
+        """Return how many bytes of a file were sent, over all requests."""
+        lines = (self.folder / "access").read_text().splitlines()
+        return sum(int(line.split()[1]) for line in lines if line.split()[0] == path)
+
+    def _configure(self) -> None:
+        self.port, self.tls_port = _free_port(), _free_port()
+        client = ""
+        if self._client_authority is not None:
+            (self.folder / "clients.pem").write_bytes(self._client_authority.certificate_pem)
+            client = f"ssl_client_certificate {self.folder}/clients.pem; ssl_verify_client on;"
+        text = _CONFIGURATION.format(
+            folder=self.folder, root=self._root, port=self.port, tls_port=self.tls_port, client=client
+        )
+        (self.folder / "nginx.conf").write_text(text)
+
+    def _is_up(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+
+def _program() -> str:
+    found = shutil.which("nginx", path=f"/usr/sbin:/usr/local/sbin:{os.environ.get('PATH', '')}")
+    if found is None:
+        raise Unavailable("nginx", "is not installed")
+    return found
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,161 @@
+"""An archive on a web server, read at any place: in blocks, several at once, again where a connection breaks.
+
+Ranges, validators and what a server answers to them: RFC 9110, sections 8.8, 13.1.5 and 14.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+from collections import OrderedDict
+from functools import partial
+
+from binary_split.archive.crew import Crew, Job
+from binary_split.config import LIMITS
+from binary_split.errors import ArchiveUnreachableError
+from binary_split.transports.options import HttpOptions
+from binary_split.transports.ranges import RangeClient, Representation
+
+
+class _Block:
+    """A stretch of the archive that was asked for, and in time the bytes of it."""
+
+    __slots__ = ("content", "job", "offset")
+
+    def __init__(self, offset: int) -> None:
+        self.offset = offset
+        self.content = b""
+        self.job: Job | None = None
+
+
+class HttpSource(io.RawIOBase):
+    """An archive on a web server as a seekable byte source, in a constant amount of memory.
+
+    What is read in order is asked for ahead. A server that gives no parts is refused: an archive is not read
+    in order only. That it is still the same file is checked with every block.
+
+    Args:
+        url: ``https://…``, or ``http://`` on loopback; without a user or a password.
+        options: how to reach it.
+
+    Raises:
+        ConfigError: the URL or an option cannot be used.
+        ArchiveUnreachableError: the server does not answer.
+        ArchiveUnreadableError: it does not have the archive, refuses it, or gives no parts.
+    """
+
+    def __init__(self, url: str, options: HttpOptions | None = None) -> None:
+        options = options or HttpOptions()
+        self.url = url
+        self._client = RangeClient(
+            url,
+            ca_file=options.ca_file,
+            client_certificate=options.client_certificate,
+            proxy=options.proxy,
+            bytes_per_s=options.bytes_per_s,
+            insecure_http=options.insecure_http,
+        )
+        self._crew = Crew(LIMITS.http_connections, name="http-block")
+        self._lock = threading.Lock()
+        self._blocks: OrderedDict[int, _Block] = OrderedDict()  # the longest unused first
+        self._position = 0
+        try:
+            self._file: Representation = self._client.find()
+        except BaseException:
+            self.close()
+            raise
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Move to a position; nothing is read yet."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._file.size}[whence]
+        if base + offset < 0:
+            raise ValueError("negative seek position")
+        self._position = base + offset
+        return self._position
+
+    def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
+        """Read some bytes; 0 at the end.
+
+        Raises:
+            ArchiveError: as for `read_at`.
+        """
+        count = self.read_at(self._position, memoryview(buffer))
+        self._position += count
+        return count
+
+    def read_at(self, offset: int, target: memoryview) -> int:
+        """Read some bytes at ``offset``, whatever the position, which stays; 0 at the end. For any thread.
+
+        Raises:
+            ArchiveUnreachableError: the server was silent for too long, or the source was cut off.
+            ArchiveUnreadableError: it refuses the archive now.
+            ArchiveChangedError: it has another archive there now.
+        """
+        if offset >= self._file.size or not target:
+            return 0
+        block = self._want(offset - offset % LIMITS.http_block_bytes)
+        try:
+            if block.job is not None:
+                block.job.wait()
+        except BaseException:
+            with self._lock:  # who tries again asks again
+                if self._blocks.get(block.offset) is block:
+                    del self._blocks[block.offset]
+            raise
+        start = offset - block.offset
+        part = memoryview(block.content)[start : start + len(target)]
+        target[: len(part)] = part
+        return len(part)
+
+    def cut(self) -> None:
+        """Wait for nothing any more: what is under way fails, and what is asked for from now on."""
+        self._client.cut()
+
+    def close(self) -> None:
+        """Close all connections; what is under way fails."""
+        if not self.closed:
+            self._client.cut()
+            self._crew.close()
+            self._client.close()
+        super().close()
+
+    def _want(self, offset: int) -> _Block:
+        """Return the block at an offset, which may be on its way; behind the last one ask for more."""
+        with self._lock:
+            is_next = offset - LIMITS.http_block_bytes in self._blocks
+            block = self._ask_for(offset)
+            if is_next:
+                for number in range(1, LIMITS.http_blocks_ahead + 1):
+                    ahead = offset + number * LIMITS.http_block_bytes
+                    if ahead < self._file.size:
+                        self._ask_for(ahead)
+            self._blocks.move_to_end(offset)
+            while len(self._blocks) > LIMITS.http_blocks:
+                self._blocks.popitem(last=False)
+            return block
+
+    def _ask_for(self, offset: int) -> _Block:
+        block = self._blocks.get(offset)
+        if block is None:
+            if self._client.is_cut:
+                raise ArchiveUnreachableError("the archive is not read any more")
+            block = self._blocks[offset] = _Block(offset)
+            block.job = self._crew.submit(partial(self._fetch, block))
+        return block
+
+    def _fetch(self, block: _Block) -> None:
+        size = min(LIMITS.http_block_bytes, self._file.size - block.offset)
+        block.content = self._client.fetch(self._file, block.offset, size)

@@ -1,0 +1,297 @@
+"""An archive on a web server is the same bytes as the file, whatever server and line do; or an error."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bed.certs import Identity, make_authority, make_leaf
+from bed.fault_server import FaultServer, Peer
+from bed.nginx import PrivateNginx
+from binary_split.config import LIMITS, MIB
+from binary_split.errors import (
+    ArchiveChangedError,
+    ArchiveUnreachableError,
+    ArchiveUnreadableError,
+    ConfigError,
+)
+from binary_split.transports import http, ranges
+from binary_split.transports.http import HttpSource
+from binary_split.transports.options import HttpOptions
+
+SIZE = 5 * MIB + 4321
+CONTENT = random.Random(7).randbytes(SIZE)
+SOON = replace(
+    LIMITS, backoff_first_s=0.02, http_backoff_cap_s=0.1, http_patience_s=1.5, fetch_deadline_s=1.0
+)
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Try again soon, and give up soon."""
+    for module in (http, ranges):
+        monkeypatch.setattr(module, "LIMITS", SOON)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _archive(root: Path) -> None:
+    (root / "bundle.age").write_bytes(CONTENT)
+    (root / "bundle.age").chmod(0o644)
+
+
+def read_all(source: HttpSource) -> bytes:
+    target = bytearray(SIZE)
+    done = 0
+    while done < SIZE:
+        count = source.read_at(done, memoryview(target)[done : done + 300_000])
+        assert count
+        done += count
+    return bytes(target)
+
+
+# A server that does what it should
+
+
+def test_the_archive_is_read_in_order_by_https(nginx: PrivateNginx, ca_file: Path) -> None:
+    with HttpSource(f"{nginx.tls_url}/bundle.age", HttpOptions(ca_file=ca_file)) as source:
+        assert source.seek(0, os.SEEK_END) == SIZE
+        assert read_all(source) == CONTENT
+        assert source.read_at(SIZE, memoryview(bytearray(1))) == 0
+
+
+def test_any_part_is_read_by_many_threads_at_once(nginx: PrivateNginx) -> None:
+    wrong: list[int] = []
+
+    def look(source: HttpSource, seed: int) -> None:
+        draw = random.Random(seed)
+        for _look in range(30):
+            offset, size = draw.randrange(SIZE), draw.randrange(1, 100_000)
+            target = bytearray(size)
+            count = source.read_at(offset, memoryview(target))
+            if not count or bytes(target[:count]) != CONTENT[offset : offset + count]:
+                wrong.append(offset)
+
+    with HttpSource(f"{nginx.url}/bundle.age") as source:
+        threads = [threading.Thread(target=look, args=(source, seed)) for seed in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert wrong == []
+
+
+def test_only_the_blocks_that_are_needed_are_moved(nginx: PrivateNginx, root: Path) -> None:
+    (root / "sparse.age").write_bytes(CONTENT)
+    (root / "sparse.age").chmod(0o644)
+    with HttpSource(f"{nginx.url}/sparse.age") as source:
+        source.read_at(4 * MIB + 10, memoryview(bytearray(1000)))
+    assert nginx.sent_bytes("/sparse.age") <= MIB + 1
+
+
+def test_a_redirect_leads_to_the_archive(nginx: PrivateNginx, ca_file: Path) -> None:
+    with HttpSource(f"{nginx.tls_url}/moved/bundle.age", HttpOptions(ca_file=ca_file)) as source:
+        assert hashlib.sha256(read_all(source)).digest() == hashlib.sha256(CONTENT).digest()
+
+
+def test_a_client_certificate_opens_a_server_that_asks_for_one(
+    root: Path, authority: Identity, ca_file: Path, tmp_path: Path, nginx: PrivateNginx
+) -> None:
+    assert nginx.port
+    client = make_leaf(authority)
+    pair = tmp_path / "client.pem"
+    pair.write_bytes(client.certificate_pem + client.key_pem)
+    with PrivateNginx(root, make_leaf(authority), authority) as strict:
+        url = f"{strict.tls_url}/bundle.age"
+        with HttpSource(url, HttpOptions(ca_file=ca_file, client_certificate=pair)) as source:
+            assert source.read(10) == CONTENT[:10]
+        with pytest.raises(ArchiveUnreadableError, match="400"):
+            HttpSource(url, HttpOptions(ca_file=ca_file))
+
+
+def test_a_rate_is_kept(nginx: PrivateNginx) -> None:
+    started = time.monotonic()
+    with HttpSource(f"{nginx.url}/bundle.age", HttpOptions(bytes_per_s=10 * MIB)) as source:
+        assert read_all(source) == CONTENT
+    assert time.monotonic() - started > 0.8 * SIZE / (10 * MIB)
+
+
+# A server that does not
+
+
+def test_a_server_without_ranges_is_refused_with_a_way_out(nginx: PrivateNginx) -> None:
+    with pytest.raises(ArchiveUnreadableError, match="gives no parts") as caught:
+        HttpSource(f"{nginx.url}/whole/bundle.age")
+    assert "Copy the archive" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(("path", "words"), [("/nothing.age", "404"), ("/round/x", "without an end")])
+def test_what_is_not_there_is_told_at_once(nginx: PrivateNginx, path: str, words: str) -> None:
+    with pytest.raises(ArchiveUnreadableError, match=words):
+        HttpSource(f"{nginx.url}{path}")
+
+
+def test_https_is_never_left_for_http(nginx: PrivateNginx, ca_file: Path) -> None:
+    with pytest.raises(ArchiveUnreadableError, match="not safe"):
+        HttpSource(f"{nginx.tls_url}/down/bundle.age", HttpOptions(ca_file=ca_file))
+
+
+def test_a_server_that_nobody_vouches_for_is_refused_at_once(nginx: PrivateNginx, tmp_path: Path) -> None:
+    other = make_authority("Other CA").write_certificate(tmp_path / "other.pem")
+    with pytest.raises(ArchiveUnreadableError, match="cannot prove who it is"):
+        HttpSource(f"{nginx.tls_url}/bundle.age", HttpOptions(ca_file=other))
+
+
+def test_another_file_in_its_place_is_noticed(nginx: PrivateNginx, root: Path) -> None:
+    path = root / "changing.age"
+    path.write_bytes(CONTENT)
+    path.chmod(0o644)
+    with HttpSource(f"{nginx.url}/changing.age") as source:
+        source.read_at(0, memoryview(bytearray(10)))
+        path.write_bytes(bytes(SIZE))
+        os.utime(path, (1, 1))
+        with pytest.raises(ArchiveChangedError):
+            source.read_at(5 * MIB, memoryview(bytearray(10)))
+
+
+@pytest.fixture
+def own_nginx(nginx: PrivateNginx, root: Path, authority: Identity) -> Iterator[PrivateNginx]:
+    """A server that a test may stop."""
+    assert nginx.port  # it can run here
+    with PrivateNginx(root, make_leaf(authority)) as server:
+        yield server
+
+
+def test_a_server_that_goes_away_for_a_while_is_waited_for(own_nginx: PrivateNginx) -> None:
+    with HttpSource(f"{own_nginx.url}/bundle.age") as source, ThreadPoolExecutor(1) as reader:
+        assert source.read_at(0, memoryview(bytearray(10))) == 10
+        own_nginx.end()
+        target = bytearray(1000)
+        reading = reader.submit(source.read_at, 5 * MIB, memoryview(target))
+        time.sleep(0.5)
+        own_nginx.launch()
+        assert reading.result(timeout=10) == 1000
+    assert bytes(target) == CONTENT[5 * MIB : 5 * MIB + 1000]
+
+
+def test_a_server_that_stays_away_is_given_up(own_nginx: PrivateNginx) -> None:
+    with HttpSource(f"{own_nginx.url}/bundle.age") as source:
+        own_nginx.end()
+        with pytest.raises(ArchiveUnreachableError) as caught:
+            source.read_at(4 * MIB, memoryview(bytearray(10)))
+    assert caught.value.retryable
+
+
+def test_a_wait_ends_when_it_is_cut_off(own_nginx: PrivateNginx) -> None:
+    with HttpSource(f"{own_nginx.url}/bundle.age") as source:
+        own_nginx.end()
+        threading.Timer(0.2, source.cut).start()
+        started = time.monotonic()
+        with pytest.raises(ArchiveUnreachableError, match="not read any more"):
+            source.read_at(4 * MIB, memoryview(bytearray(10)))
+        assert time.monotonic() - started < 1.2
+
+
+def part(request: bytes) -> tuple[int, int]:
+    match = re.search(rb"\r\nRange: bytes=(\d+)-(\d+)\r\n", request)
+    assert match
+    return int(match[1]), int(match[2])
+
+
+def answer(
+    first: int, last: int, *, body: bytes | None = None, etag: str = '"a"', total: int = SIZE
+) -> bytes:
+    content = CONTENT[first : last + 1]
+    head = (
+        f"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes {first}-{last}/{total}\r\n"
+        f"Content-Length: {len(content)}\r\nETag: {etag}\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + (content if body is None else body)
+
+
+def well(peer: Peer) -> None:
+    peer.send(answer(*part(peer.read_request())))
+
+
+def breaks_off(peer: Peer) -> None:
+    first, last = part(peer.read_request())
+    peer.send(answer(first, last, body=CONTENT[first : first + (last - first) // 3]))
+    peer.reset()
+
+
+def says_503(peer: Peer) -> None:
+    peer.read_request()
+    peer.send(b"HTTP/1.1 503 Busy\r\nRetry-After: 0\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+
+def gives_another_part(peer: Peer) -> None:
+    first, last = part(peer.read_request())
+    peer.send(answer(max(0, first - 10), max(0, last - 10)))
+
+
+def is_silent(peer: Peer) -> None:
+    peer.read_request()
+    peer.hang_up()
+
+
+def bundle(server: FaultServer) -> str:
+    return server.url(host="127.0.0.1") + "/bundle.age"
+
+
+FAULTS = [breaks_off, says_503, gives_another_part, is_silent]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: str(fault.__name__))
+def test_what_goes_wrong_now_and_then_is_asked_for_again(fault: Callable[[Peer], None]) -> None:
+    faults = FaultServer(fault, well, fault, well, fault, fault, well)
+    with faults as server, HttpSource(bundle(server)) as source:
+        assert read_all(source) == CONTENT
+
+
+def has_another_etag(peer: Peer) -> None:
+    peer.send(answer(*part(peer.read_request()), etag='"b"'))
+
+
+def has_another_size(peer: Peer) -> None:
+    peer.send(answer(*part(peer.read_request()), total=SIZE + 1))
+
+
+@pytest.mark.parametrize("lies", [has_another_etag, has_another_size])
+def test_another_file_under_the_same_name_is_noticed(lies: Callable[[Peer], None]) -> None:
+    with FaultServer(well, lies) as server, HttpSource(bundle(server)) as source:  # noqa: SIM117
+        with pytest.raises(ArchiveChangedError):
+            source.read_at(0, memoryview(bytearray(10)))
+
+
+def test_more_than_was_asked_for_is_not_read() -> None:
+    def floods(peer: Peer) -> None:
+        first, last = part(peer.read_request())
+        peer.send(answer(first, last, body=CONTENT[first : last + 1] + bytes(10_000)))
+
+    with FaultServer(well, floods) as server, HttpSource(bundle(server)) as source:
+        assert read_all(source) == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("ftp://host/x", "not the URL"),
+        ("https://user:secret@host/x", "user or a password"),
+        ("http://example.com/x", "plain http"),
+        ("https://", "not the URL"),
+        ("https://host:99999/x", "not a URL"),
+    ],
+)
+def test_a_url_that_cannot_be_used_is_refused_before_anything_is_asked(url: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words) as caught:
+        HttpSource(url)
+    assert "secret" not in str(caught.value)
