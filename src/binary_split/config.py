@@ -101,6 +101,11 @@ class Limits:
     stall_s: float = 30.0  # without progress, until it is said who is waited for
     beat_s: float = 1.0  # between two words of progress at most
 
+    # Archives in parts.
+    archive_parts: int = 999
+    part_list_bytes: int = 256 * KIB
+    split_bytes: int = 3900 * MIB  # of a part: FAT32 takes a byte less than 4 GiB
+
     # Archives on web servers.
     http_connections: int = 4
     http_block_bytes: int = 1 * MIB

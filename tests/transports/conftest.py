@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,13 +17,11 @@ def authority() -> Identity:
 
 
 @pytest.fixture(scope="package")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder whose files the server's own user can read."""
-    root = tmp_path_factory.mktemp("www")
-    for folder in (root, *root.parents):
-        if folder.stat().st_uid == os.geteuid() and folder != Path("/"):
-            folder.chmod(folder.stat().st_mode | 0o011)
-    return root
+def root() -> Iterator[Path]:
+    """A folder that the server's own user can read, as it cannot read pytest's."""
+    with tempfile.TemporaryDirectory(prefix="bed-www-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
 
 
 @pytest.fixture(scope="package")

@@ -126,10 +126,10 @@ def open_trusted(
         ArchiveError: it is not what a believed publisher sealed.
     """
     from binary_split.archive.detect import ArchiveFormat, read_format
-    from binary_split.transports.file import FileSource
+    from binary_split.transports import naming_damage, open_source
     from binary_split.unlock.opening import open_release
 
-    with FileSource(archive) as source:
+    with naming_damage(archive), open_source(archive) as source:
         if read_format(source) is not ArchiveFormat.AGE:
             raise ArchiveUnauthenticatedError("a cbc archive holds nothing that could be verified", hint=hint)
         trust.verify_possible()

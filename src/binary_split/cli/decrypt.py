@@ -22,7 +22,7 @@ from binary_split.errors import ArchiveUnreadableError, ConfigError
 from binary_split.files import write_atomically
 from binary_split.model import Fragment, Progress
 from binary_split.progress import format_size
-from binary_split.transports.file import FileSource
+from binary_split.transports import open_source
 
 _HEAD_BYTES = 64
 
@@ -77,7 +77,7 @@ def _open_plaintext(archive: Path, secrets: _Secrets) -> Iterator[_Plaintext]:
     if str(archive) == "-":
         yield _open_stdin(secrets)
         return
-    with FileSource(archive) as source:
+    with open_source(archive) as source:
         if read_format(source) is ArchiveFormat.AGE:
             with closing(open_age(source, read_identities(identity_files, fragment_files))) as payload:
                 yield payload.pieces(), payload.size, ArchiveFormat.AGE

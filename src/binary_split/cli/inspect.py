@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -25,8 +25,11 @@ from binary_split.model import Fragment
 from binary_split.oci.image_tar import ImageContents, ImageTar
 from binary_split.oci.release_contents import ReleaseContents
 from binary_split.progress import format_size
-from binary_split.transports.file import FileSource
+from binary_split.transports import open_source
 from binary_split.unlock.opening import Trust, open_release
+
+if TYPE_CHECKING:
+    from binary_split.transports import Source
 
 
 @click.command("inspect")
@@ -50,7 +53,7 @@ def inspect(
     key is given; else what is shown is the archive's own word.
     """
     settings = load_settings()
-    with FileSource(archive) as source:
+    with open_source(archive) as source:
         archive_format = read_format(source)
         facts: dict[str, Any] = {
             "archive": str(archive),
@@ -80,7 +83,7 @@ def inspect(
         _print(facts)
 
 
-def _describe_header(source: FileSource) -> dict[str, Any]:
+def _describe_header(source: Source) -> dict[str, Any]:
     stanzas = read_header(source).stanzas
     return {
         "stanzas": [stanza.kind for stanza in stanzas],
@@ -100,7 +103,7 @@ def _describe_release(contents: ReleaseContents, *, is_verified: bool) -> dict[s
     }
 
 
-def _open_cbc(source: FileSource, fragment: Fragment) -> dict[str, Any]:
+def _open_cbc(source: Source, fragment: Fragment) -> dict[str, Any]:
     try:
         reader = CbcReader(source, fragment)
         return {"plain_bytes": reader.size, **_describe_images(ImageTar(reader))}

@@ -37,6 +37,7 @@ _COMMANDS = {
     "check": ("binary_split.cli.check", "check", "Say whether all images of a release are there."),
     "decrypt": ("binary_split.cli.decrypt", "decrypt", "Decrypt an archive to a plain image tar."),
     "inspect": ("binary_split.cli.inspect", "inspect", "Show what an archive is and holds."),
+    "split": ("binary_split.cli.split", "split", "Split an archive for media that take no large files."),
     "keygen": ("binary_split.cli.keygen", "keygen", "Make the key that signs your releases."),
     "verify": ("binary_split.cli.verify", "verify", "Prove an archive: signature, chunks, digests."),
     "extract": ("binary_split.cli.extract", "extract", "Take the images out, without an engine."),

@@ -7,6 +7,7 @@ from binary_split.transports.location import (
     HttpLocation,
     is_there,
     locate_beside,
+    naming_damage,
     open_source,
     parse_location,
 )
@@ -20,6 +21,7 @@ __all__ = [
     "Source",
     "is_there",
     "locate_beside",
+    "naming_damage",
     "open_source",
     "parse_location",
 ]

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from binary_split.errors import ArchiveDamagedError
 from binary_split.transports.file import FileSource
 from binary_split.transports.options import HttpOptions
+from binary_split.transports.part_list import is_first_part, whole_name
 
 if TYPE_CHECKING:
     from binary_split.transports.http import HttpSource
+    from binary_split.transports.parts import PartsSource
 
-    Source = FileSource | HttpSource
+    Source = FileSource | HttpSource | PartsSource
     """A seekable byte source, which any number of threads may read at once."""
 
 
@@ -49,10 +54,34 @@ def open_source(location: ArchiveLocation, *, once: bool = False) -> Source:
         ConfigError: the URL or how to reach it makes no sense.
     """
     if isinstance(location, Path):
+        if is_first_part(location):
+            from binary_split.transports.parts import PartsSource
+
+            return PartsSource(location, once=once)
         return FileSource(location, once=once)
     from binary_split.transports.http import HttpSource
 
     return HttpSource(location.url, location.options)
+
+
+@contextmanager
+def naming_damage(location: ArchiveLocation) -> Iterator[None]:
+    """Say of damage which part of an archive holds it, where it is in parts.
+
+    Raises:
+        ArchiveDamagedError: as the block raises it, with the name.
+    """
+    try:
+        yield
+    except ArchiveDamagedError as error:
+        if not isinstance(location, Path) or not is_first_part(location):
+            raise
+        from binary_split.transports.parts import find_damaged_part
+
+        part = find_damaged_part(location)
+        if part is None:
+            raise
+        raise ArchiveDamagedError(f"the part {part.name} is damaged", hint="Copy this part again.") from error
 
 
 def is_there(location: ArchiveLocation) -> bool:
@@ -61,8 +90,9 @@ def is_there(location: ArchiveLocation) -> bool:
 
 
 def locate_beside(location: ArchiveLocation, suffix: str) -> ArchiveLocation:
-    """Return the place of ``NAME`` and a suffix, beside ``NAME``."""
+    """Return the place of ``NAME`` and a suffix, beside ``NAME`` or the parts of it."""
     if isinstance(location, Path):
-        return location.with_name(location.name + suffix)
+        name = whole_name(location) if is_first_part(location) else location.name
+        return location.with_name(name + suffix)
     address, mark, query = location.url.partition("?")
     return HttpLocation(f"{address}{suffix}{mark}{query}", location.options)

@@ -17,7 +17,7 @@ from binary_split.errors import BinarySplitError, EngineAbortedError
 from binary_split.model import Fragment, Progress, ProgressSink, ignore_progress
 from binary_split.oci.blob import Blob
 from binary_split.oci.layout import LayoutTar
-from binary_split.transports import is_there, open_source
+from binary_split.transports import is_there, naming_damage, open_source
 from binary_split.unlock import transaction as transactions
 from binary_split.unlock.beat import beating
 from binary_split.unlock.installed import find_installed, verify_not_older
@@ -75,7 +75,7 @@ def unlock(
     """
     run = _Run(order, engine, source, journal, report, on_plan, abort or Abort())
     try:
-        with journal.locked(run.wait_for_other):
+        with naming_damage(order.archive), journal.locked(run.wait_for_other):
             return run.unlock()
     except BaseException:
         run.enter(State.ERROR)
