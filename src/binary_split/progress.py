@@ -40,15 +40,6 @@ class StepRate:
         return Rate(rate, remaining)
 
 
-def format_size(size: float) -> str:
-    """Return a size in words: ``2.1 GiB``."""
-    for unit in ("B", "KiB", "MiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} GiB"
-
-
 @contextmanager
 def steady_progress(sink: ProgressSink) -> Iterator[ProgressSink]:
     """Give a sink, for one piece of work and any number of threads, that passes on what can be believed.

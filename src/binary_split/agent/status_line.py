@@ -6,8 +6,8 @@ import threading
 
 from binary_split.agent.status import Status
 from binary_split.agent.unlocker import Unlocker
-from binary_split.progress import format_size
 from binary_split.service import systemd
+from binary_split.sizes import format_size
 from binary_split.unlock.states import State
 
 _AT_MOST_EVERY_S = 1.0

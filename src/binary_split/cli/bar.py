@@ -27,7 +27,7 @@ from rich.table import Column
 from rich.text import Text
 
 from binary_split.model import ItemProgress, Progress, ProgressSink
-from binary_split.progress import format_size
+from binary_split.sizes import format_size
 
 _REFRESHES_PER_S = 5
 _SPEED_WINDOW_S = 10.0

@@ -21,7 +21,7 @@ from binary_split.cli.progress import Mode, progress_option, show_progress
 from binary_split.errors import ArchiveUnreadableError, ConfigError
 from binary_split.files import write_atomically
 from binary_split.model import Fragment, Progress
-from binary_split.progress import format_size
+from binary_split.sizes import format_size
 from binary_split.transports import open_source
 
 _HEAD_BYTES = 64

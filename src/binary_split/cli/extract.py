@@ -22,7 +22,7 @@ from binary_split.errors import ConfigError
 from binary_split.files import write_atomically
 from binary_split.model import Progress, ProgressSink
 from binary_split.oci.layout import LayoutTar
-from binary_split.progress import format_size
+from binary_split.sizes import format_size
 from binary_split.unlock.opening import pin_release
 from binary_split.unlock.plan import build_tar, plan_images
 

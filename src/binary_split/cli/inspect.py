@@ -24,7 +24,7 @@ from binary_split.errors import ArchiveDamagedError, ArchiveFormatError, ConfigE
 from binary_split.model import Fragment
 from binary_split.oci.image_tar import ImageContents, ImageTar
 from binary_split.oci.release_contents import ReleaseContents
-from binary_split.progress import format_size
+from binary_split.sizes import format_size
 from binary_split.transports import open_source
 from binary_split.unlock.opening import Trust, open_release
 

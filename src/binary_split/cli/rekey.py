@@ -22,7 +22,7 @@ from binary_split.cli.rekey_plan import RekeyPlan, parse_who, plan_rekey
 from binary_split.errors import ArchiveFormatError, ConfigError, OutputError
 from binary_split.files import write_atomically
 from binary_split.model import ProgressSink
-from binary_split.progress import format_size
+from binary_split.sizes import format_size
 from binary_split.transports.file import FileSource
 
 

@@ -18,8 +18,8 @@ from binary_split.files import read_secret
 from binary_split.model import Release
 from binary_split.oci.compression import Compression
 from binary_split.oci.publisher_key import PrivateKey, parse_passphrase
-from binary_split.progress import format_size
 from binary_split.sealing import Export, SealedArchive, export_docker_archive
+from binary_split.sizes import format_size
 from binary_split.unlock.pins import parse_images
 
 _COMPRESSIONS = {"zstd": Compression.ZSTD, "gzip": Compression.GZIP, "none": Compression.NONE}

@@ -17,7 +17,7 @@ from binary_split.config import LIMITS
 from binary_split.errors import ConfigError
 from binary_split.files import write_atomically
 from binary_split.model import Progress, ProgressSink
-from binary_split.progress import format_size
+from binary_split.sizes import format_size
 from binary_split.transports.file import FileSource
 from binary_split.transports.part_list import SUFFIX, ArchivePart, part_name, serialise_part_list
 

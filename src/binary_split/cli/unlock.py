@@ -25,7 +25,7 @@ from binary_split.cli.plan import show_plan
 from binary_split.cli.progress import Mode, progress_option, show_progress
 from binary_split.config import load_settings
 from binary_split.engines import open_engine
-from binary_split.progress import format_size
+from binary_split.sizes import format_size
 from binary_split.transports import ArchiveLocation
 from binary_split.unlock.key_source import KeyService, read_key_ids
 from binary_split.unlock.order import FragmentSource, UnlockResult

@@ -20,7 +20,7 @@ from binary_split.cli.progress import Mode, progress_option, show_progress
 from binary_split.config import load_settings
 from binary_split.engines import open_engine
 from binary_split.errors import ConfigError
-from binary_split.progress import format_size
+from binary_split.sizes import format_size
 from binary_split.unlock.proving import choose_installed, prove_installed
 from binary_split.unlock.records import InstalledRelease
 from binary_split.unlock.verifying import verify_layers
