@@ -51,6 +51,7 @@ BinarySplitError
 │   ├── JournalError
 │   ├── DowngradeError
 │   └── DiskSpaceError
+├── CheckFailedError
 └── KeyStoreError
     ├── KeyStoreStateError
     ├── KeyEncryptionKeyError
@@ -519,6 +520,14 @@ class DiskSpaceError(UnlockError):
     code = "disk-space"
     exit_code = 83
     hint = "Free space, remove old releases with `binary-split prune`, or try --low-disk."
+
+
+class CheckFailedError(BinarySplitError):
+    """The doctor found what would make an unlock fail."""
+
+    code = "check-failed"
+    exit_code = 90
+    hint = "Do what is said below each check that failed, and ask the doctor again."
 
 
 class KeyStoreError(BinarySplitError):

@@ -88,6 +88,22 @@ class Journal:
         """Whether something is under way, or was left so."""
         return self._transaction.exists()
 
+    def is_in_use(self) -> bool:
+        """Whether somebody works on the engine right now.
+
+        Raises:
+            JournalError: the folder cannot be used.
+        """
+        with self._mapped():
+            try:
+                descriptor = os.open(self._folder / "lock", os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                return False
+        try:
+            return not _lock(descriptor)
+        finally:
+            os.close(descriptor)
+
     def write_transaction(self, transaction: Transaction) -> None:
         """Write down what is under way; when this returns it survives a power cut."""
         self._write(self._transaction, transaction.serialise())

@@ -1,0 +1,60 @@
+"""Whether a publisher whom this machine trusts signed the release."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from binary_split.doctor.facts import Facts
+from binary_split.doctor.finding import Judgement, SkippedError, doubtful, good, needed
+from binary_split.errors import ArchiveUnauthenticatedError, KeyServiceError, SignatureUntrustedError
+
+if TYPE_CHECKING:
+    from binary_split.unlock.opening import SignedRelease
+
+
+def check_signature(facts: Facts) -> Judgement:
+    """Judge the statement in an `age` archive, if a fragment opens it, or the one beside a `cbc` archive."""
+    from binary_split.archive.detect import ArchiveFormat, read_format
+    from binary_split.transports.file import FileSource
+
+    with needed("the archive cannot be read"), FileSource(facts.archive()) as source:
+        archive_format = read_format(source)
+    with needed("the trusted keys cannot be read"):
+        trust = facts.trust()
+    if archive_format is ArchiveFormat.CBC:
+        return _judge_beside(facts)
+    trust.verify_possible()
+    if not facts.subject.is_release_wanted:
+        raise SkippedError("the signature is sealed in the archive: with --release a fragment opens it")
+    try:
+        release = facts.release()
+    except KeyServiceError:
+        raise SkippedError("the key service gave no fragment to open the archive with") from None
+    return good(_describe(release))
+
+
+def _judge_beside(facts: Facts) -> Judgement:
+    from binary_split.unlock.opening import read_beside
+
+    archive, version = facts.archive(), facts.subject.version
+    pins = [ref for ref in facts.settings.image_ids if version is None or ref.tag == version]
+    if pins:
+        return good(f"a cbc archive: the configuration pins {len(pins)} images")
+    name = f"{archive.name}.release.json"
+    if archive.with_name(name).exists() and not facts.trust().keys:
+        raise SignatureUntrustedError(f"{name} may be signed, but no trusted key is configured")
+    beside = read_beside(archive, version, facts.trust())
+    if beside is None:
+        return doubtful(
+            f"a cbc archive proves nothing of its own, and there is no {name} beside it",
+            ArchiveUnauthenticatedError.hint,
+        )
+    return good(f"{_describe(beside)}; that the archive is what it states is proven when it is unlocked")
+
+
+def _describe(release: SignedRelease) -> str:
+    statement = release.statement
+    return (
+        f"{statement.product} {statement.version}, sequence {statement.sequence}, "
+        f"of {statement.created:%Y-%m-%d}: signed by a trusted key"
+    )
