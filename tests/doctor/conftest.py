@@ -110,3 +110,15 @@ def token_file(key_service: KeyService, tmp_path: Path) -> Path:
     path = tmp_path / "token"
     key_service.run("token", "issue", "--key", KEY_ID, "--out", path)
     return path
+
+
+@pytest.fixture
+def where(key_service: KeyService) -> dict[str, Any]:
+    """The settings that name the key service."""
+    return {"key_service": key_service.url, "ca_file": key_service.ca_file}
+
+
+@pytest.fixture
+def releasing(where: dict[str, Any], token_file: Path, publisher: Path) -> dict[str, Any]:
+    """What a release is asked for with, and whose signature counts."""
+    return {**where, "token_file": token_file, "trusted_keys": (publisher,), "is_release_wanted": True}

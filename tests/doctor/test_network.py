@@ -92,6 +92,7 @@ def test_a_certificate_outside_its_days_names_the_clock(
     assert cause in found.detail
     assert f"to {datetime.now(UTC) + timedelta(days=days[1]):%Y-%m-%d}" in found.detail
     assert "clock" in found.cure
+    assert "captive portal" not in found.cure
     assert server.requests == []
 
 
@@ -101,6 +102,7 @@ def test_a_certificate_of_another_ca_shows_whose_it_is(pki: Pki, serve: Serve) -
     assert found.verdict is Verdict.FAILED
     assert "issued by CN=Portal CA" in found.detail
     assert "--ca-file" in found.cure
+    assert "captive portal" in found.cure
     after = check("key-service", key_service=server.url(), ca_file=pki.ca_file)
     assert after.verdict is Verdict.SKIPPED
     assert server.requests == []

@@ -39,9 +39,11 @@ def asked(service: KeyService) -> list[tuple[str, int]]:
     return [(line["path"], line["status"]) for line in lines if "path" in line]
 
 
-def test_a_token_that_works_is_found_so_without_a_release(key_service: KeyService, token_file: Path) -> None:
+def test_a_token_that_works_is_found_so_without_a_release(
+    key_service: KeyService, where: dict[str, Any], token_file: Path
+) -> None:
     before, requests = releases(key_service), len(asked(key_service))
-    found = check("token", key_service=key_service.url, ca_file=key_service.ca_file, token_file=token_file)
+    found = check("token", **where, token_file=token_file)
     assert found.verdict is Verdict.OK, found
     assert "--release" in found.detail
     assert releases(key_service) == before
@@ -49,12 +51,13 @@ def test_a_token_that_works_is_found_so_without_a_release(key_service: KeyServic
     assert token_file.read_text().strip() not in repr(found) + key_service.log.read_text()
 
 
-def test_a_limited_grant_keeps_its_uses(key_service: KeyService, tmp_path: Path) -> None:
+def test_a_limited_grant_keeps_its_uses(
+    key_service: KeyService, where: dict[str, Any], tmp_path: Path
+) -> None:
     with closing(open_state(key_service.folder / "state")) as store:
         store.devices.add("doctored")
         store.grants.add(KEY_ID, device_id="doctored", uses=1)
         text = store.tokens.issue(lifetime=timedelta(hours=1), device_id="doctored").text
-    where: dict[str, Any] = {"key_service": key_service.url, "ca_file": key_service.ca_file}
     token_file = write_token(tmp_path, text)
     for _ in range(2):
         assert check("token", **where, token_file=token_file).verdict is Verdict.OK
@@ -62,42 +65,37 @@ def test_a_limited_grant_keeps_its_uses(key_service: KeyService, tmp_path: Path)
         assert store.grants.page(device_id="doctored").rows[0].uses_left == 1
 
 
-def test_an_unknown_token_fails(key_service: KeyService, tmp_path: Path) -> None:
+def test_an_unknown_token_fails(where: dict[str, Any], tmp_path: Path) -> None:
     token_file = write_token(tmp_path, "bsk_" + "x" * 43)
-    found = check("token", key_service=key_service.url, ca_file=key_service.ca_file, token_file=token_file)
+    found = check("token", **where, token_file=token_file)
     assert found.verdict is Verdict.FAILED
     assert "401" in found.detail
     assert "new token" in found.cure
 
 
-def test_a_revoked_token_fails(key_service: KeyService, tmp_path: Path) -> None:
+def test_a_revoked_token_fails(key_service: KeyService, where: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "revoked"
     issued = key_service.run("token", "issue", "--key", KEY_ID, "--out", path, "--json").document
     key_service.run("token", "revoke", issued["token_id"])
-    found = check("token", key_service=key_service.url, ca_file=key_service.ca_file, token_file=path)
+    found = check("token", **where, token_file=path)
     assert found.verdict is Verdict.FAILED
     assert "403" in found.detail
     assert "entitled" in found.cure
 
 
 def test_a_token_is_released_for_real_only_when_asked(
-    key_service: KeyService, token_file: Path, release: AgeRelease
+    key_service: KeyService, releasing: dict[str, Any], release: AgeRelease
 ) -> None:
     before = releases(key_service)
-    where: dict[str, Any] = {
-        "key_service": key_service.url,
-        "ca_file": key_service.ca_file,
-        "token_file": token_file,
-    }
-    found = check("token", release.path, **where, is_release_wanted=True)
+    found = check("token", release.path, **releasing)
     assert found.verdict is Verdict.OK, found
     assert "which was not kept" in found.detail
     assert releases(key_service) == before + 1
 
 
-def test_a_token_that_others_can_read_is_a_warning(key_service: KeyService, token_file: Path) -> None:
+def test_a_token_that_others_can_read_is_a_warning(where: dict[str, Any], token_file: Path) -> None:
     token_file.chmod(0o644)
-    found = check("token", key_service=key_service.url, ca_file=key_service.ca_file, token_file=token_file)
+    found = check("token", **where, token_file=token_file)
     assert found.verdict is Verdict.WARNING
     assert "open to others (mode 0644)" in found.detail
     assert f"chmod 600 {token_file}" in found.cure

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from binary_split.archive.age import parse_fragment_stanzas, read_header
+from binary_split.archive.detect import ArchiveFormat, read_format
 from binary_split.doctor.facts import Facts
 from binary_split.doctor.finding import Judgement, doubtful, good
 from binary_split.sizes import format_size
+from binary_split.transports.file import FileSource
 
 _SHOWN_KEY_IDS = 4
 
 
 def check_archive(facts: Facts) -> Judgement:
     """Judge the file, its format and its header."""
-    from binary_split.archive.age import parse_fragment_stanzas, read_header
-    from binary_split.archive.detect import ArchiveFormat, read_format
-    from binary_split.transports.file import FileSource
-
     with FileSource(facts.archive()) as source:
         size = source.seek(0, 2)
         archive_format = read_format(source)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+
+from cryptography.x509 import (
+    Certificate,
+    DNSName,
+    ExtensionNotFound,
+    IPAddress,
+    SubjectAlternativeName,
+    load_der_x509_certificate,
+)
 
 from binary_split.config import LIMITS
 from binary_split.doctor.finding import Judgement, doubtful, good
-
-if TYPE_CHECKING:
-    from cryptography.x509 import Certificate
 
 _SHOWN_NAMES = 6
 _NAME_CHARS = 80
@@ -39,9 +44,15 @@ def describe_certificate(der: bytes) -> str:
     return f"for {shown or 'no name'}, from {first:%Y-%m-%d} to {last:%Y-%m-%d}, issued by {issuer}"
 
 
-def _parse(der: bytes) -> Certificate | None:
-    from cryptography.x509 import load_der_x509_certificate
+def is_of_today(der: bytes) -> bool:
+    """Whether a certificate is valid now, as far as its dates go and this machine's clock is right."""
+    certificate = _parse(der)
+    if certificate is None:
+        return False
+    return certificate.not_valid_before_utc <= datetime.now(UTC) <= certificate.not_valid_after_utc
 
+
+def _parse(der: bytes) -> Certificate | None:
     try:
         return load_der_x509_certificate(der)
     except ValueError:
@@ -49,8 +60,6 @@ def _parse(der: bytes) -> Certificate | None:
 
 
 def _names(certificate: Certificate) -> list[str]:
-    from cryptography.x509 import DNSName, ExtensionNotFound, IPAddress, SubjectAlternativeName
-
     try:
         names = certificate.extensions.get_extension_for_class(SubjectAlternativeName).value
     except (ExtensionNotFound, ValueError):

@@ -10,6 +10,8 @@ from binary_split.config import LIMITS
 from binary_split.doctor.facts import Facts
 from binary_split.doctor.finding import Judgement, SkippedError, bad, doubtful, good
 from binary_split.errors import BinarySplitError
+from binary_split.keyclient.waiting import parse_http_date
+from binary_split.unlock.opening import read_beside
 
 _CURE = "Set the clock, such as with `timedatectl set-ntp true`; after a power loss it may be years behind."
 _NOT_BEFORE = datetime(2026, 1, 1, tzinfo=UTC)
@@ -52,19 +54,11 @@ def _past_moments(facts: Facts) -> Iterator[tuple[datetime, str]]:
 
 def _created(facts: Facts) -> datetime:
     """Return when the archive was made, as a verified statement says it."""
-    from binary_split.unlock.opening import read_beside
-
-    if facts.subject.is_release_wanted:
-        return facts.release().statement.created
     beside = read_beside(facts.archive(), facts.subject.version, facts.trust())
-    if beside is None:
-        raise SkippedError("nothing says when the archive was made")
-    return beside.statement.created
+    return (beside or facts.release()).statement.created
 
 
 def _service_time(facts: Facts) -> datetime | None:
-    from binary_split.keyclient.waiting import parse_http_date
-
     try:
         return parse_http_date(facts.way.readiness().header("Date"))
     except (BinarySplitError, SkippedError):

@@ -12,6 +12,11 @@ from binary_split.doctor.finding import Judgement, SkippedError, bad, doubtful, 
 from binary_split.doctor.folders import nearest_existing
 from binary_split.errors import BinarySplitError, DiskSpaceError
 from binary_split.sizes import format_size
+from binary_split.transports.file import FileSource
+from binary_split.unlock.installed import find_installed
+from binary_split.unlock.load_plan import free_bytes
+from binary_split.unlock.opening import name_archive, read_beside
+from binary_split.unlock.ordering import make_order
 
 _CURE = DiskSpaceError.hint
 
@@ -35,8 +40,6 @@ class _Need:
 
 def check_disk(facts: Facts) -> Judgement:
     """Judge the free space where the engine keeps its images."""
-    from binary_split.unlock.load_plan import free_bytes
-
     with needed("where the engine keeps its images is not known: it cannot be asked"):
         description = facts.description()
     root = description.data_root
@@ -75,11 +78,6 @@ def _find_need(facts: Facts) -> _Need:
 
 def _is_installed(facts: Facts) -> bool:
     """Whether the journal and the engine agree that there is nothing to be loaded."""
-    from binary_split.transports.file import FileSource
-    from binary_split.unlock.installed import find_installed
-    from binary_split.unlock.opening import name_archive
-    from binary_split.unlock.ordering import make_order
-
     archive, version = facts.archive(), facts.subject.version
     try:
         order = make_order(archive, version, settings=facts.settings, trust=facts.trust())
@@ -93,8 +91,6 @@ def _is_installed(facts: Facts) -> bool:
 
 def _need_beside(facts: Facts) -> _Need | None:
     """Return the most that a `cbc` archive needs, by the signed statement beside it."""
-    from binary_split.unlock.opening import read_beside
-
     beside = read_beside(facts.archive(), facts.subject.version, facts.trust())
     if beside is None:
         return None
@@ -104,8 +100,6 @@ def _need_beside(facts: Facts) -> _Need | None:
 
 def _need_by_size(archive: Path) -> _Need:
     """Bound the need by the archive's size: layers are spooled and unpacked, and grow where compressed."""
-    from binary_split.transports.file import FileSource
-
     with FileSource(archive) as source:
         size = 2 * source.seek(0, 2)
     words = (

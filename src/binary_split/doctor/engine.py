@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from binary_split.doctor.facts import Facts
 from binary_split.doctor.finding import Judgement, bad, good
+from binary_split.doctor.folders import is_writable
 
 
 def check_engine(facts: Facts) -> Judgement:
@@ -17,10 +20,6 @@ def check_engine(facts: Facts) -> Judgement:
 
 
 def _judge_folder(facts: Facts) -> Judgement:
-    from pathlib import Path
-
-    from binary_split.doctor.folders import is_writable
-
     folder = Path(facts.description().address)
     if not is_writable(folder):
         return bad(f"the folder {folder} cannot be written", "Name a folder that this user may write.")

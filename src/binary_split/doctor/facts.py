@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+from binary_split.archive.age import FragmentIdentity
+from binary_split.archive.detect import ArchiveFormat, read_format
 from binary_split.config import LIMITS, default_state_folder
 from binary_split.doctor.finding import SkippedError
 from binary_split.doctor.once import Once
+from binary_split.doctor.subject import Subject
 from binary_split.doctor.way import Way
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from binary_split.doctor.subject import Subject
-    from binary_split.engines import Engine, EngineDescription
-    from binary_split.model import Fragment
-    from binary_split.unlock.journal import Journal
-    from binary_split.unlock.load_plan import LoadPlan
-    from binary_split.unlock.opening import SignedRelease, Trust
+from binary_split.engines import Engine, EngineDescription, open_engine
+from binary_split.model import Fragment
+from binary_split.transports.file import FileSource
+from binary_split.trust import load_trusted_keys
+from binary_split.unlock.journal import Journal
+from binary_split.unlock.key_source import KeyService, read_key_ids
+from binary_split.unlock.load_plan import LoadPlan
+from binary_split.unlock.opening import SignedRelease, Trust, open_release
+from binary_split.unlock.ordering import make_order
+from binary_split.unlock.pipeline import plan_unlock
 
 
 class Facts:
@@ -30,6 +33,7 @@ class Facts:
 
     Attributes:
         way: to the key service.
+        archive_format: of the archive; raises ArchiveError, or SkippedError where none is named.
         engine: raises EngineError or ConfigError, and so do the next two.
         description: of the engine.
         journal: of the engine.
@@ -43,6 +47,7 @@ class Facts:
         self.subject = subject
         self.settings = subject.settings
         self.way = Way(self.settings, wait_s)
+        self.archive_format: Once[ArchiveFormat] = Once(self._read_format, wait_s)
         self.engine: Once[Engine] = Once(self._open_engine, wait_s)
         self.description: Once[EngineDescription] = Once(lambda: self.engine().describe(), wait_s)
         self.journal: Once[Journal] = Once(self._open_journal, wait_s)
@@ -69,25 +74,20 @@ class Facts:
         """
         return self.settings.state or default_state_folder()
 
-    def _open_engine(self) -> Engine:
-        from binary_split.engines import open_engine
+    def _read_format(self) -> ArchiveFormat:
+        with FileSource(self.archive()) as source:
+            return read_format(source)
 
+    def _open_engine(self) -> Engine:
         return open_engine(self.settings.engine)
 
     def _open_journal(self) -> Journal:
-        from binary_split.unlock.journal import Journal
-
         return Journal(self.state_folder(), self.description())
 
     def _load_trust(self) -> Trust:
-        from binary_split.trust import load_trusted_keys
-        from binary_split.unlock.opening import Trust
-
         return Trust(load_trusted_keys(self.subject.trusted_keys, self.settings.trusted_keys_folder))
 
     def _fetch_fragment(self) -> Fragment:
-        from binary_split.unlock.key_source import KeyService, read_key_ids
-
         if not self.subject.is_release_wanted:
             raise SkippedError("no fragment is asked for without --release")
         service = KeyService(self.settings, None, find_key_ids=lambda: read_key_ids(self.archive()))
@@ -95,18 +95,11 @@ class Facts:
         return service.fetch()
 
     def _open_release(self) -> SignedRelease:
-        from binary_split.archive.age import FragmentIdentity
-        from binary_split.transports.file import FileSource
-        from binary_split.unlock.opening import SignedRelease, open_release
-
         identities = [FragmentIdentity(self.fragment())]
         with FileSource(self.archive()) as source, open_release(source, identities, self.trust()) as contents:
             return SignedRelease(contents.statement, contents.envelope)
 
     def _plan(self) -> LoadPlan:
-        from binary_split.unlock.ordering import make_order
-        from binary_split.unlock.pipeline import plan_unlock
-
         order = make_order(self.archive(), self.subject.version, settings=self.settings, trust=self.trust())
         return plan_unlock(order, self.engine(), _Held(self.fragment), self.journal())
 

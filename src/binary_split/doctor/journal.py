@@ -8,12 +8,11 @@ from binary_split.doctor.finding import Judgement, bad, doubtful, good
 from binary_split.doctor.folders import is_writable, nearest_existing
 from binary_split.errors import EngineError, JournalError
 from binary_split.sizes import format_size
+from binary_split.unlock.load_plan import free_bytes
 
 
 def check_journal(facts: Facts) -> Judgement:
     """Judge the folder, its room, and what is written down of this engine."""
-    from binary_split.unlock.load_plan import free_bytes
-
     folder = facts.state_folder()
     if not is_writable(folder):
         return bad(f"the journal's folder {folder} cannot be written", JournalError.hint)

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+from binary_split.archive.detect import ArchiveFormat
 from binary_split.doctor.facts import Facts
 from binary_split.doctor.finding import Judgement, SkippedError, bad, doubtful, good
+from binary_split.errors import ArchiveError
+from binary_split.sealedfragment import PublicKey
+from binary_split.unlock.device_key import read_device_key
 
 _NONE = "no trusted key is configured: no signature can be verified"
 _NONE_CURE = "Name the vendor's public key with --trusted-key, or put it into a folder of trusted keys."
@@ -20,10 +26,7 @@ def check_trusted_keys(facts: Facts) -> Judgement:
         return bad(_NONE, _NONE_CURE) if _is_age(facts) else doubtful(_NONE, _NONE_CURE)
     words = f"{len(keys)} {'key' if len(keys) == 1 else 'keys'}: "
     words += ", ".join(f"{key.key_id[:_SHOWN]}…" for key in keys)
-    folder = facts.settings.trusted_keys_folder
-    open_to_others = [
-        str(path) for path in (*facts.subject.trusted_keys, *([folder] if folder else [])) if _is_open(path)
-    ]
+    open_to_others = [str(path) for path in _key_files(facts) if _is_open(path)]
     if open_to_others:
         names = ", ".join(open_to_others)
         return doubtful(
@@ -35,9 +38,6 @@ def check_trusted_keys(facts: Facts) -> Judgement:
 
 def check_device_key(facts: Facts) -> Judgement:
     """Judge the private key to which fragments are sealed: its form, its mode, and that it can be used."""
-    from binary_split.sealedfragment import PublicKey
-    from binary_split.unlock.device_key import read_device_key
-
     path = facts.settings.device_key_file
     if path is None:
         raise SkippedError("this device has no key of its own; it needs one only if the vendor says so")
@@ -46,17 +46,16 @@ def check_device_key(facts: Facts) -> Judgement:
 
 
 def _is_age(facts: Facts) -> bool:
-    from binary_split.archive.detect import ArchiveFormat, read_format
-    from binary_split.errors import ArchiveError
-    from binary_split.transports.file import FileSource
+    with suppress(ArchiveError, SkippedError):
+        return facts.archive_format() is ArchiveFormat.AGE
+    return False
 
-    if facts.subject.archive is None:
-        return False
-    try:
-        with FileSource(facts.subject.archive) as source:
-            return read_format(source) is ArchiveFormat.AGE
-    except ArchiveError:
-        return False
+
+def _key_files(facts: Facts) -> Iterator[Path]:
+    yield from facts.subject.trusted_keys
+    folder = facts.settings.trusted_keys_folder
+    if folder is not None:
+        yield from (folder, *sorted(folder.iterdir()))
 
 
 def _is_open(path: Path) -> bool:

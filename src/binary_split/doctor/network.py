@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from binary_split.doctor.certificate import describe_certificate, judge_certificate
+from binary_split.doctor.certificate import describe_certificate, is_of_today, judge_certificate
 from binary_split.doctor.facts import Facts
 from binary_split.doctor.finding import Judgement, bad, doubtful, good
 from binary_split.errors import (
@@ -13,12 +11,11 @@ from binary_split.errors import (
     KeyServiceTlsError,
     KeyServiceUnavailableError,
 )
-
-if TYPE_CHECKING:
-    from binary_split.keyclient.answer import Answer
+from binary_split.keyclient.answer import Answer, read_document
+from binary_split.keyclient.probing import fetch_certificate
 
 _PORTAL = (
-    "A captive portal or a proxy answers in its place: sign in to this network with a browser, or take "
+    "A captive portal or a proxy may answer in its place: sign in to this network with a browser, or take "
     "another network; then check the URL."
 )
 
@@ -41,13 +38,14 @@ def check_certificate(facts: Facts) -> Judgement:
     try:
         return judge_certificate(facts.way.certificate())
     except KeyServiceTlsError as error:
-        return bad(f"{error}{_describe_untrusted(facts)}", error.hint)
+        shown = _fetch_untrusted(facts)
+        words = describe_certificate(shown)
+        cure = f"{error.hint} {_PORTAL}" if is_of_today(shown) else error.hint
+        return bad(f"{error}: it is {words}" if words else str(error), cure)
 
 
 def check_service(facts: Facts) -> Judgement:
     """Judge whether what answers is a key service, and says that it can release fragments."""
-    from binary_split.keyclient.answer import read_document
-
     answer = facts.way.readiness()
     if answer.status in {401, 403, 404, 405}:
         return doubtful(
@@ -70,13 +68,9 @@ def _is_redirect(answer: Answer) -> bool:
     return 300 <= answer.status < 400
 
 
-def _describe_untrusted(facts: Facts) -> str:
-    """Return what the refused certificate says of itself, behind a colon; empty where there is none."""
-    from binary_split.keyclient.probing import fetch_certificate
-
+def _fetch_untrusted(facts: Facts) -> bytes:
+    """Return the certificate that was refused; empty where there is none."""
     try:
-        shown = fetch_certificate(facts.way.service(), facts.way.address(), is_trusted=False)
+        return fetch_certificate(facts.way.service(), facts.way.address(), is_trusted=False)
     except KeyServiceError:
-        return ""
-    words = describe_certificate(shown)
-    return f": it is {words}" if words else ""
+        return b""

@@ -6,13 +6,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from binary_split.config import LIMITS
-from binary_split.doctor.facts import Facts
 from binary_split.doctor.finding import Finding, Judgement, SkippedError, Verdict, bad, bad_by
 from binary_split.doctor.subject import Subject
 from binary_split.errors import BinarySplitError
+
+if TYPE_CHECKING:
+    from binary_split.doctor.facts import Facts
+
+Check = Callable[["Facts"], Judgement]
+"""Looks at facts and judges; whatever it raises is a judgement too."""
 
 CHECKS: Mapping[str, tuple[str, str]] = {
     "software": ("software", "check_software"),
@@ -32,7 +37,14 @@ CHECKS: Mapping[str, tuple[str, str]] = {
     "clock": ("clock", "check_clock"),
     "token": ("token", "check_token"),
 }
-"""Each check by its name, in the order in which they are told: where it is, imported when it is run."""
+"""Each check by its name, in the order in which they are told: where it is, imported when checks are run."""
+
+_IMPORTED_LATE = (
+    "cryptography.hazmat.primitives.asymmetric.mlkem",
+    "cryptography.hazmat.primitives.hpke",
+    "securesystemslib.dsse",
+)
+"""What is imported below only when it is needed: threads that did so side by side might see halves of it."""
 
 _LATE = Judgement(
     Verdict.FAILED,
@@ -44,8 +56,9 @@ _LATE = Judgement(
 class _Run:
     """One check under way, in a thread that nobody has to wait for."""
 
-    def __init__(self, name: str, facts: Facts) -> None:
+    def __init__(self, name: str, check: Check, facts: Facts) -> None:
         self._name = name
+        self._check = check
         self._facts = facts
         self._judgement = _LATE
         self._thread = threading.Thread(target=self._work, name=f"doctor-{name}", daemon=True)
@@ -58,7 +71,7 @@ class _Run:
         return Finding(self._name, judgement.verdict, judgement.detail, judgement.cure)
 
     def _work(self) -> None:
-        self._judgement = judge(find_check(self._name), self._facts)
+        self._judgement = judge(self._check, self._facts)
 
 
 def run_checks(subject: Subject, *, check_s: float = LIMITS.doctor_check_s) -> Iterator[Finding]:
@@ -70,20 +83,25 @@ def run_checks(subject: Subject, *, check_s: float = LIMITS.doctor_check_s) -> I
         subject: what to look at.
         check_s: how long a check may take, in seconds; what takes longer has failed.
     """
+    from binary_split.doctor.facts import Facts
+
+    checks = {name: find_check(name) for name in CHECKS}
+    for module in _IMPORTED_LATE:
+        import_module(module)
     facts = Facts(subject, wait_s=0.9 * check_s)  # who only waits for another says so in time
     until = time.monotonic() + check_s
-    runs = [_Run(name, facts) for name in CHECKS]
+    runs = [_Run(name, check, facts) for name, check in checks.items()]
     return (run.wait(until) for run in runs)
 
 
-def find_check(name: str) -> Callable[[Facts], Judgement]:
+def find_check(name: str) -> Check:
     """Import a check."""
     module, function = CHECKS[name]
     found: Any = getattr(import_module(f"binary_split.doctor.{module}"), function)
     return found  # type: ignore[no-any-return]
 
 
-def judge(check: Callable[[Facts], Judgement], facts: Facts) -> Judgement:
+def judge(check: Check, facts: Facts) -> Judgement:
     """Make a check; what it raises is a judgement too."""
     try:
         return check(facts)

@@ -6,10 +6,19 @@ import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.hashes import SHA256, Hash
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from binary_split import hpke
 from binary_split.doctor import vectors
 from binary_split.doctor.facts import Facts
 from binary_split.doctor.finding import Judgement, bad, doubtful, good
-from binary_split.errors import ConfigError
+from binary_split.errors import ConfigError, SignatureUntrustedError
+from binary_split.oci.publisher_key import PublicKey
 
 _CURE = (
     "Do not unlock on this machine: install the program and its cryptography library again, "
@@ -51,8 +60,6 @@ def _verify_equal(found: bytes, known: bytes) -> None:
 
 
 def _verify_sha256() -> None:
-    from cryptography.hazmat.primitives.hashes import SHA256, Hash
-
     ours = Hash(SHA256())
     ours.update(vectors.SHA256_MESSAGE)
     _verify_equal(ours.finalize(), vectors.SHA256_DIGEST)
@@ -60,17 +67,11 @@ def _verify_sha256() -> None:
 
 
 def _verify_hkdf() -> None:
-    from cryptography.hazmat.primitives.hashes import SHA256
-    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
     hkdf = HKDF(SHA256(), len(vectors.HKDF_OUTPUT), vectors.HKDF_SALT, vectors.HKDF_INFO)
     _verify_equal(hkdf.derive(vectors.HKDF_SECRET), vectors.HKDF_OUTPUT)
 
 
 def _verify_chacha() -> None:
-    from cryptography.exceptions import InvalidTag
-    from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
-
     aead = ChaCha20Poly1305(vectors.CHACHA_KEY)
     nonce, extra = vectors.CHACHA_NONCE, vectors.CHACHA_EXTRA
     sealed = aead.encrypt(nonce, vectors.CHACHA_PLAIN, extra)
@@ -83,8 +84,6 @@ def _verify_chacha() -> None:
 
 
 def _verify_aes_cbc() -> None:
-    from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-
     cipher = Cipher(algorithms.AES256(vectors.AES_KEY), modes.CBC(vectors.AES_IV))
     encryptor, decryptor = cipher.encryptor(), cipher.decryptor()
     _verify_equal(encryptor.update(vectors.AES_PLAIN) + encryptor.finalize(), vectors.AES_SEALED)
@@ -92,17 +91,12 @@ def _verify_aes_cbc() -> None:
 
 
 def _verify_x25519() -> None:
-    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-
     private = X25519PrivateKey.from_private_bytes(vectors.X25519_SCALAR)
     shared = private.exchange(X25519PublicKey.from_public_bytes(vectors.X25519_POINT))
     _verify_equal(shared, vectors.X25519_SHARED)
 
 
 def _verify_ed25519() -> None:
-    from binary_split.errors import SignatureUntrustedError
-    from binary_split.oci.publisher_key import PublicKey
-
     key = PublicKey(vectors.ED25519_PUBLIC)
     key.verify_signature(vectors.ED25519_SIGNATURE, vectors.ED25519_MESSAGE)
     with suppress(SignatureUntrustedError):
@@ -111,8 +105,6 @@ def _verify_ed25519() -> None:
 
 
 def _verify_hybrid() -> None:
-    from binary_split import hpke
-
     key = hpke.PrivateKey(hpke.Kem.HYBRID, vectors.HYBRID_SEED)
     public = key.public()
     _verify_equal(hashlib.sha256(public).digest(), vectors.HYBRID_PUBLIC_SHA256)

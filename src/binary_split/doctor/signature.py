@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from binary_split.archive.detect import ArchiveFormat
 from binary_split.doctor.facts import Facts
 from binary_split.doctor.finding import Judgement, SkippedError, doubtful, good, needed
 from binary_split.errors import ArchiveUnauthenticatedError, KeyServiceError, SignatureUntrustedError
-
-if TYPE_CHECKING:
-    from binary_split.unlock.opening import SignedRelease
+from binary_split.unlock.opening import SignedRelease, read_beside
 
 
 def check_signature(facts: Facts) -> Judgement:
     """Judge the statement in an `age` archive, if a fragment opens it, or the one beside a `cbc` archive."""
-    from binary_split.archive.detect import ArchiveFormat, read_format
-    from binary_split.transports.file import FileSource
-
-    with needed("the archive cannot be read"), FileSource(facts.archive()) as source:
-        archive_format = read_format(source)
+    with needed("the archive cannot be read"):
+        archive_format = facts.archive_format()
     with needed("the trusted keys cannot be read"):
         trust = facts.trust()
     if archive_format is ArchiveFormat.CBC:
@@ -34,8 +28,6 @@ def check_signature(facts: Facts) -> Judgement:
 
 
 def _judge_beside(facts: Facts) -> Judgement:
-    from binary_split.unlock.opening import read_beside
-
     archive, version = facts.archive(), facts.subject.version
     pins = [ref for ref in facts.settings.image_ids if version is None or ref.tag == version]
     if pins:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from binary_split.config import LIMITS
 from binary_split.doctor.facts import Facts
@@ -23,11 +23,9 @@ from binary_split.errors import (
     SecretFileError,
     TokenRejectedError,
 )
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from binary_split.keyclient.token import BearerToken
+from binary_split.keyclient.probing import verify_token
+from binary_split.keyclient.token import BearerToken
+from binary_split.unlock.key_source import read_token
 
 _READABLE = "it can be read and has a token's form"
 _NONE_CURE = "Name its file with --token-file, or set BINARY_SPLIT_TOKEN_FILE."
@@ -35,8 +33,6 @@ _NONE_CURE = "Name its file with --token-file, or set BINARY_SPLIT_TOKEN_FILE."
 
 def check_token(facts: Facts) -> Judgement:
     """Judge the token's form and file, then ask the key service; a use is spent only with --release."""
-    from binary_split.keyclient.token import BearerToken
-
     token = BearerToken.parse(_read(facts), max_bytes=LIMITS.token_bytes)
     said = _release(facts) if facts.subject.is_release_wanted else _ask(facts, token)
     mode = _open_mode(facts.settings.token_file)
@@ -49,8 +45,6 @@ def check_token(facts: Facts) -> Judgement:
 
 
 def _read(facts: Facts) -> str:
-    from binary_split.unlock.key_source import read_token
-
     if facts.settings.token_file is not None:
         return read_token(facts.settings.token_file)
     if facts.settings.token:
@@ -62,8 +56,6 @@ def _read(facts: Facts) -> str:
 
 def _ask(facts: Facts, token: BearerToken) -> Judgement:
     """Ask what the token is worth, in a way that can release nothing."""
-    from binary_split.keyclient.probing import verify_token
-
     try:
         with needed("the key service cannot be asked what it is worth"):
             facts.way.readiness()

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from binary_split.config import LIMITS, Settings
 from binary_split.doctor.finding import SkippedError, needed
 from binary_split.doctor.once import Once
-
-if TYPE_CHECKING:
-    from binary_split.keyclient import Service
-    from binary_split.keyclient.address import Address
-    from binary_split.keyclient.answer import Answer
+from binary_split.keyclient import Service
+from binary_split.keyclient.address import Address
+from binary_split.keyclient.answer import Answer
+from binary_split.keyclient.probing import connect, fetch_certificate, fetch_readiness, find_addresses
 
 
 class Way:
@@ -43,8 +41,6 @@ class Way:
 
     def service(self) -> Service:
         """Return the service, asked once and no more: a doctor looks, and does not insist."""
-        from binary_split.keyclient import Service
-
         limits = replace(
             LIMITS,
             fetch_deadline_s=self._ask_s,
@@ -65,22 +61,16 @@ class Way:
         return self.service().address("")
 
     def _resolve(self) -> tuple[str, ...]:
-        from binary_split.keyclient.probing import find_addresses
-
         with needed("the key service's URL cannot be used"):
             address = self.address()
         return find_addresses(self.service(), address)
 
     def _connect(self) -> float:
-        from binary_split.keyclient.probing import connect
-
         with needed("the key service's name is not known"):
             self.ip_addresses()
         return connect(self.service(), self.address())
 
     def _verify_certificate(self) -> bytes:
-        from binary_split.keyclient.probing import fetch_certificate
-
         with needed("there is no connection to the key service"):
             self.connect_s()
         if not self.address().is_https:
@@ -88,8 +78,6 @@ class Way:
         return fetch_certificate(self.service(), self.address(), is_trusted=True)
 
     def _ask(self) -> Answer:
-        from binary_split.keyclient.probing import fetch_readiness
-
         with needed("there is no connection to the key service"):
             self.connect_s()
         if self.address().is_https:

@@ -21,6 +21,8 @@ from binary_split.keyclient.exchange import Request, ask, trust
 from binary_split.keyclient.failure import explain_failure
 from binary_split.keyclient.token import BearerToken
 from binary_split.keyclient.waiting import Deadline
+from binary_split.sealedfragment import generate_nonce
+from binary_split.sealedfragment.encoding import encode_base64url
 
 _T = TypeVar("_T")
 _NO_KEY = "-"  # names no key, and never will: a key-id begins with a letter or a digit
@@ -102,9 +104,6 @@ def verify_token(service: Service, token: BearerToken) -> None:
         FragmentForbiddenError: it was revoked, or its device disabled.
         KeyServiceError: one of its other subclasses, by cause.
     """
-    from binary_split.sealedfragment import generate_nonce
-    from binary_split.sealedfragment.encoding import encode_base64url
-
     body = json.dumps({"nonce": encode_base64url(generate_nonce())}).encode()
     request = Request(service.address(release_path(_NO_KEY)), None, _ANSWER_BYTES, body)
     challenge = _ask_once(service, request)
