@@ -10,12 +10,17 @@ import pytest
 
 from binary_split.archive.age import X25519Identity, seal_age
 from binary_split.doctor import Verdict
+from binary_split.engines import open_engine
 from binary_split.model import ImageRef
 from binary_split.sealedfragment import Kem
 from binary_split.unlock.device_key import make_device_key
+from binary_split.unlock.journal import Journal
+from binary_split.unlock.order import UnlockOrder
+from binary_split.unlock.pipeline import unlock
+from tests.archives import Fragments
 from tests.commandline import CommandLine
 from tests.doctor.conftest import check
-from tests.releases import KEY_ID, OTHER_KEY, AgeRelease, make_age_release
+from tests.releases import KEY_ID, OTHER_KEY, TRUST, AgeRelease, make_age_release
 
 NAMES = ("azaion/flights", "azaion/autopilot")
 
@@ -120,6 +125,31 @@ class TestSignature:
         found = check("signature", tmp_path / "flipped.age", **releasing)
         assert found.verdict is Verdict.FAILED
         assert "damaged archive" in found.detail
+
+    @pytest.mark.slow
+    def test_a_release_that_would_be_refused_is_found(
+        self, release: AgeRelease, releasing: dict[str, Any], tmp_path: Path
+    ) -> None:
+        found = check("signature", release.path, **releasing, version="1.0.1")
+        assert found.verdict is Verdict.FAILED
+        assert "version 1.0.0 of drone, not 1.0.1" in found.detail
+        newer = make_age_release(tmp_path / "newer", "2.0.0", sequence=8)
+        engine = open_engine(f"oci:{tmp_path / 'engine'}")
+        journal = Journal(tmp_path / "state", engine.describe())
+        unlock(UnlockOrder(newer.path, (), None, trust=TRUST), engine, Fragments(), journal)
+        here: dict[str, Any] = {"engine": f"oci:{tmp_path / 'engine'}", "state": tmp_path / "state"}
+        found = check("signature", release.path, **releasing, **here)
+        assert found.verdict is Verdict.FAILED
+        assert "older than 2.0.0" in found.detail
+        assert "--allow-downgrade" in found.cure
+
+    @pytest.mark.slow
+    def test_without_a_token_it_is_not_told_twice(
+        self, release: AgeRelease, releasing: dict[str, Any]
+    ) -> None:
+        found = check("signature", release.path, **releasing | {"token_file": None})
+        assert found.verdict is Verdict.SKIPPED
+        assert "no fragment to open" in found.detail
 
 
 @pytest.mark.slow

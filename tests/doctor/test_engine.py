@@ -11,6 +11,7 @@ import pytest
 
 from bed.disk import SmallDisk
 from bed.dockerd import PrivateDockerd
+from bed.podman import PrivatePodman
 from bed.unavailable import Unavailable
 from binary_split.doctor import Subject, Verdict, run_checks
 from binary_split.engines import open_engine
@@ -87,6 +88,17 @@ class TestDocker:
         assert b"Verdict.FAILED" in ran.stdout
         assert b"not permitted" in ran.stdout or b"ermission denied" in ran.stdout
         assert b"member of the group" in ran.stdout
+
+
+@pytest.mark.slow
+def test_podman_is_looked_at_in_the_same_way(
+    podman_engine: PrivatePodman, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONTAINER_HOST", podman_engine.host)
+    found = check("engine", engine="podman")
+    assert found.verdict is Verdict.OK
+    assert found.detail.startswith("podman ")
+    assert check("disk", engine="podman").verdict is Verdict.OK
 
 
 def test_an_engine_that_was_stopped(

@@ -53,7 +53,7 @@ def test_what_is_installed_is_counted(
     unlock(UnlockOrder(release.path, (), None, trust=TRUST), engine, Fragments(), journal)
     found = check("journal", engine=name, state=tmp_path / "state")
     assert found.verdict is Verdict.OK
-    assert found.detail.startswith("1 installed release")
+    assert found.detail.endswith("installed releases that it knows: 1")
 
 
 @pytest.mark.parametrize(("is_committing", "end"), [(False, "undone"), (True, "finished")])
@@ -119,6 +119,16 @@ def test_a_disk_without_room_or_for_reading_alone_fails(name: str, small_disk: S
     found = check("journal", engine=name, state=state)
     assert found.verdict is Verdict.FAILED
     assert "cannot be written" in found.detail
+
+
+def test_an_engine_s_own_folder_that_cannot_be_used_fails(
+    name: str, journal: Journal, tmp_path: Path
+) -> None:
+    (tmp_path / "state").mkdir()
+    journal.folder.touch()
+    found = check("journal", engine=name, state=tmp_path / "state")
+    assert found.verdict is Verdict.FAILED
+    assert f"{journal.folder} cannot be written" in found.detail
 
 
 def test_a_clock_that_went_back_is_found_by_what_is_installed(

@@ -105,7 +105,7 @@ def test_the_versions_that_are_needed_are_those_of_the_program_s_own_metadata(
 class TestOnce:
     def test_a_value_is_made_once(self) -> None:
         numbers = itertools.count(1)
-        once = Once(lambda: next(numbers), wait_s=1)
+        once = Once(lambda: next(numbers), until=time.monotonic() + 5)
         assert (once(), once()) == (1, 1)
 
     @pytest.mark.parametrize("error", [KeyServiceUnreachableError("no"), SkippedError("no")])
@@ -116,7 +116,7 @@ class TestOnce:
             calls.append(1)
             raise error
 
-        once = Once(fail, wait_s=1)
+        once = Once(fail, until=time.monotonic() + 5)
         for _ in range(2):
             with pytest.raises((BinarySplitError, SkippedError), match="no"):
                 once()
@@ -130,7 +130,7 @@ class TestOnce:
             end.wait(20)
             return 1
 
-        once = Once(make, wait_s=0.05)
+        once = Once(make, until=time.monotonic() + 0.1)
         maker: Callable[[], object] = once
         thread = threading.Thread(target=maker)
         thread.start()

@@ -24,10 +24,10 @@ def check_clock(facts: Facts) -> Judgement:
     for moment, what in _past_moments(facts):
         if now + timedelta(seconds=LIMITS.doctor_clock_s) < moment:
             return bad(f"the clock says {_show(now)}, before {what} ({_show(moment)})", _CURE)
-    theirs = _service_time(facts)
-    if theirs is None:
+    ahead_s = _compare(facts)
+    if ahead_s is None:
         raise SkippedError(f"nothing tells the time to compare with; the clock says {_show(now)}")
-    return judge_difference((datetime.now(UTC) - theirs).total_seconds())
+    return judge_difference(ahead_s)
 
 
 def judge_difference(seconds: float) -> Judgement:
@@ -58,11 +58,14 @@ def _created(facts: Facts) -> datetime:
     return (beside or facts.release()).statement.created
 
 
-def _service_time(facts: Facts) -> datetime | None:
+def _compare(facts: Facts) -> float | None:
+    """Return by how many seconds the clock is ahead of the key service's; None where that does not tell."""
     try:
-        return parse_http_date(facts.way.readiness().header("Date"))
+        heard = facts.way.readiness()
     except (BinarySplitError, SkippedError):
         return None
+    theirs = parse_http_date(heard.answer.header("Date"))
+    return None if theirs is None else (heard.at - theirs).total_seconds()
 
 
 def _phrase(seconds: float) -> str:

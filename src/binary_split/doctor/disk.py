@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -13,10 +14,8 @@ from binary_split.doctor.folders import nearest_existing
 from binary_split.errors import BinarySplitError, DiskSpaceError
 from binary_split.sizes import format_size
 from binary_split.transports.file import FileSource
-from binary_split.unlock.installed import find_installed
 from binary_split.unlock.load_plan import free_bytes
-from binary_split.unlock.opening import name_archive, read_beside
-from binary_split.unlock.ordering import make_order
+from binary_split.unlock.opening import read_beside
 
 _CURE = DiskSpaceError.hint
 
@@ -68,25 +67,13 @@ def _judge(free: int, there: str, need: _Need) -> Judgement:
 
 
 def _find_need(facts: Facts) -> _Need:
-    if facts.subject.is_release_wanted:
-        size = facts.plan().disk_bytes
-        return _Need(size, _Known.EXACT, f"the archive's missing images need {format_size(size)}")
-    if _is_installed(facts):
-        return _Need(0, _Known.EXACT, "every image of the archive is there already")
+    with suppress(BinarySplitError, SkippedError):  # nothing opens the archive: then less is known
+        plan = facts.plan()
+        if not plan.lacking:
+            return _Need(0, _Known.EXACT, "every image of the archive is there already")
+        words = f"the archive's missing images need {format_size(plan.disk_bytes)}"
+        return _Need(plan.disk_bytes, _Known.EXACT, words)
     return _need_beside(facts) or _need_by_size(facts.archive())
-
-
-def _is_installed(facts: Facts) -> bool:
-    """Whether the journal and the engine agree that there is nothing to be loaded."""
-    archive, version = facts.archive(), facts.subject.version
-    try:
-        order = make_order(archive, version, settings=facts.settings, trust=facts.trust())
-        with FileSource(archive) as source:
-            name = name_archive(source)
-        releases = facts.journal().read_releases()
-        return find_installed(order, name, facts.engine(), releases) is not None
-    except BinarySplitError:
-        return False
 
 
 def _need_beside(facts: Facts) -> _Need | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +30,7 @@ class Facts:
 
     Args:
         subject: what is looked at.
-        wait_s: how long a check waits for what another one is finding out.
+        wait_s: how long, from now on, checks wait for what another one is finding out; in seconds.
 
     Attributes:
         way: to the key service.
@@ -46,15 +47,16 @@ class Facts:
     def __init__(self, subject: Subject, wait_s: float = LIMITS.doctor_check_s) -> None:
         self.subject = subject
         self.settings = subject.settings
+        until = time.monotonic() + wait_s
         self.way = Way(self.settings, wait_s)
-        self.archive_format: Once[ArchiveFormat] = Once(self._read_format, wait_s)
-        self.engine: Once[Engine] = Once(self._open_engine, wait_s)
-        self.description: Once[EngineDescription] = Once(lambda: self.engine().describe(), wait_s)
-        self.journal: Once[Journal] = Once(self._open_journal, wait_s)
-        self.trust: Once[Trust] = Once(self._load_trust, wait_s)
-        self.fragment: Once[Fragment] = Once(self._fetch_fragment, wait_s)
-        self.release: Once[SignedRelease] = Once(self._open_release, wait_s)
-        self.plan: Once[LoadPlan] = Once(self._plan, wait_s)
+        self.archive_format: Once[ArchiveFormat] = Once(self._read_format, until)
+        self.engine: Once[Engine] = Once(self._open_engine, until)
+        self.description: Once[EngineDescription] = Once(lambda: self.engine().describe(), until)
+        self.journal: Once[Journal] = Once(self._open_journal, until)
+        self.trust: Once[Trust] = Once(self._load_trust, until)
+        self.fragment: Once[Fragment] = Once(self._fetch_fragment, until)
+        self.release: Once[SignedRelease] = Once(self._open_release, until)
+        self.plan: Once[LoadPlan] = Once(self._plan, until)
 
     def archive(self) -> Path:
         """Return the archive.

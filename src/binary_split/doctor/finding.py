@@ -70,7 +70,7 @@ def bad(detail: str, cure: str) -> Judgement:
 
 def bad_by(error: BinarySplitError) -> Judgement:
     """Judge as an unlock would: by the error that it would end with."""
-    return bad(str(error), error.hint or "Read what is said above.")
+    return bad(str(error), error.hint or "Correct what is said here.")
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from binary_split.config import LIMITS
 from binary_split.doctor.facts import Facts
 from binary_split.doctor.finding import Judgement, bad, doubtful, good
 from binary_split.doctor.folders import is_writable, nearest_existing
-from binary_split.errors import EngineError, JournalError
+from binary_split.errors import ConfigError, EngineError, JournalError
 from binary_split.sizes import format_size
 from binary_split.unlock.load_plan import free_bytes
 
@@ -21,8 +21,10 @@ def check_journal(facts: Facts) -> Judgement:
         return bad(f"{format_size(free)} free for the journal in {folder}", "Free space on that disk.")
     try:
         journal = facts.journal()
-    except EngineError:
+    except (EngineError, ConfigError):
         return good(f"{folder} can be used; what is in it belongs to an engine, which cannot be asked")
+    if not is_writable(journal.folder):
+        return bad(f"the engine's journal {journal.folder} cannot be written", JournalError.hint)
     releases = journal.read_releases()
     if journal.is_in_use():
         return doubtful(
@@ -37,4 +39,4 @@ def check_journal(facts: Facts) -> Judgement:
             f"an unlock of {version} was interrupted; journal in {folder}",
             f"Unlock again, or run `binary-split check`: what was left is {end} first, by itself.",
         )
-    return good(f"{len(releases)} installed releases are written down in {folder}")
+    return good(f"{folder} can be used; installed releases that it knows: {len(releases)}")

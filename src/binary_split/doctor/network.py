@@ -46,7 +46,7 @@ def check_certificate(facts: Facts) -> Judgement:
 
 def check_service(facts: Facts) -> Judgement:
     """Judge whether what answers is a key service, and says that it can release fragments."""
-    answer = facts.way.readiness()
+    answer = facts.way.readiness().answer
     if answer.status in {401, 403, 404, 405}:
         return doubtful(
             f"something answers, but not as our key service does ({answer.status})",

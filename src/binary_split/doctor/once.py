@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -24,12 +25,12 @@ class Once(Generic[_T]):
 
     Args:
         make: makes it.
-        wait_s: how long somebody else, who makes it already, is waited for.
+        until: how long somebody else, who makes it already, is waited for; monotonic seconds.
     """
 
-    def __init__(self, make: Callable[[], _T], wait_s: float) -> None:
+    def __init__(self, make: Callable[[], _T], until: float) -> None:
         self._make = make
-        self._wait_s = wait_s
+        self._until = until
         self._lock = threading.Lock()
         self._outcome: _Outcome[_T] | None = None
 
@@ -40,7 +41,7 @@ class Once(Generic[_T]):
             SkippedError: another check still waits for it.
             BinarySplitError: it cannot be had.
         """
-        if not self._lock.acquire(timeout=self._wait_s):
+        if not self._lock.acquire(timeout=max(0.0, self._until - time.monotonic())):
             raise SkippedError("what it needs to know has not been answered yet")
         try:
             outcome = self._outcome = self._outcome or self._find_out()

@@ -10,13 +10,13 @@ def check_settings(facts: Facts) -> Judgement:
     """Judge the environment and the configuration file."""
     if facts.subject.settings_fault is not None:
         return bad_by(facts.subject.settings_fault)
-    named = [
-        f"{what} {value}"
-        for what, value in (
-            ("key service", "is named" if facts.settings.key_service else None),
-            ("token", "is named" if facts.settings.token or facts.settings.token_file else None),
-            ("device key", "is named" if facts.settings.device_key_file else None),
-        )
-        if value
-    ]
-    return good(", ".join(named) or "nothing is configured, and nothing is wrong")
+    settings = facts.settings
+    named = {
+        "key service": settings.key_service,
+        "token": settings.token or settings.token_file,
+        "device key": settings.device_key_file,
+        "trusted keys": settings.trusted_keys_folder or facts.subject.trusted_keys,
+        "image ids": settings.image_ids,
+    }
+    given = ", ".join(name for name, value in named.items() if value)
+    return good(f"given: {given}" if given else "nothing is given, and nothing is wrong")

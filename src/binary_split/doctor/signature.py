@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from binary_split.archive.detect import ArchiveFormat
 from binary_split.doctor.facts import Facts
 from binary_split.doctor.finding import Judgement, SkippedError, doubtful, good, needed
-from binary_split.errors import ArchiveUnauthenticatedError, KeyServiceError, SignatureUntrustedError
-from binary_split.unlock.opening import SignedRelease, read_beside
+from binary_split.errors import (
+    ArchiveUnauthenticatedError,
+    ConfigError,
+    EngineError,
+    JournalError,
+    SignatureUntrustedError,
+)
+from binary_split.unlock.installed import verify_not_older
+from binary_split.unlock.opening import SignedRelease, pin_release, read_beside
 
 
 def check_signature(facts: Facts) -> Judgement:
@@ -20,11 +29,9 @@ def check_signature(facts: Facts) -> Judgement:
     trust.verify_possible()
     if not facts.subject.is_release_wanted:
         raise SkippedError("the signature is sealed in the archive: with --release a fragment opens it")
-    try:
-        release = facts.release()
-    except KeyServiceError:
-        raise SkippedError("the key service gave no fragment to open the archive with") from None
-    return good(_describe(release))
+    with needed("there is no fragment to open the archive with"):
+        facts.fragment()
+    return good(_describe(facts, facts.release()))
 
 
 def _judge_beside(facts: Facts) -> Judgement:
@@ -41,11 +48,22 @@ def _judge_beside(facts: Facts) -> Judgement:
             f"a cbc archive proves nothing of its own, and there is no {name} beside it",
             ArchiveUnauthenticatedError.hint,
         )
-    return good(f"{_describe(beside)}; that the archive is what it states is proven when it is unlocked")
+    return good(
+        f"{_describe(facts, beside)}; that the archive is what it states is proven when it is unlocked"
+    )
 
 
-def _describe(release: SignedRelease) -> str:
+def _describe(facts: Facts, release: SignedRelease) -> str:
+    """Return what was signed.
+
+    Raises:
+        ImageMismatchError: it is another version than the one that is wanted.
+        DowngradeError: it is older than what is installed.
+    """
     statement = release.statement
+    pin_release(statement, version=facts.subject.version)
+    with suppress(EngineError, ConfigError, JournalError, SkippedError):  # other checks tell of these
+        verify_not_older(statement, facts.journal().read_releases())
     return (
         f"{statement.product} {statement.version}, sequence {statement.sequence}, "
         f"of {statement.created:%Y-%m-%d}: signed by a trusted key"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from binary_split.config import LIMITS, Settings
 from binary_split.doctor.finding import SkippedError, needed
@@ -13,31 +15,40 @@ from binary_split.keyclient.answer import Answer
 from binary_split.keyclient.probing import connect, fetch_certificate, fetch_readiness, find_addresses
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """An answer, and when it came by this machine's clock."""
+
+    answer: Answer
+    at: datetime
+
+
 class Way:
     """What is known of the key service; nothing is asked twice.
 
     Args:
         settings: name the service and its CA.
-        wait_s: how long a check waits for what another one is finding out.
+        wait_s: how long, from now on, checks wait for what another one is finding out; in seconds.
 
     Attributes:
         address: raises KeyServiceUrlError, or SkippedError where no service is named.
         ip_addresses: of its host; raises KeyServiceUnreachableError.
         connect_s: how long a connection takes, in seconds; raises KeyServiceError.
         certificate: in DER, once it has proven who the service is; raises KeyServiceTlsError.
-        readiness: the service's answer; raises KeyServiceError.
+        readiness: what the service says of itself; raises KeyServiceError.
 
     Each raises SkippedError where the step before it has failed.
     """
 
     def __init__(self, settings: Settings, wait_s: float) -> None:
         self._settings = settings
+        until = time.monotonic() + wait_s
         self._ask_s = wait_s / 2  # so that who waits for the answer still hears of it
-        self.address: Once[Address] = Once(self._find_address, wait_s)
-        self.ip_addresses: Once[tuple[str, ...]] = Once(self._resolve, wait_s)
-        self.connect_s: Once[float] = Once(self._connect, wait_s)
-        self.certificate: Once[bytes] = Once(self._verify_certificate, wait_s)
-        self.readiness: Once[Answer] = Once(self._ask, wait_s)
+        self.address: Once[Address] = Once(self._find_address, until)
+        self.ip_addresses: Once[tuple[str, ...]] = Once(self._resolve, until)
+        self.connect_s: Once[float] = Once(self._connect, until)
+        self.certificate: Once[bytes] = Once(self._verify_certificate, until)
+        self.readiness: Once[Heard] = Once(self._ask, until)
 
     def service(self) -> Service:
         """Return the service, asked once and no more: a doctor looks, and does not insist."""
@@ -77,10 +88,11 @@ class Way:
             raise SkippedError("the key service is asked by plain http: there is no certificate")
         return fetch_certificate(self.service(), self.address(), is_trusted=True)
 
-    def _ask(self) -> Answer:
+    def _ask(self) -> Heard:
         with needed("there is no connection to the key service"):
             self.connect_s()
         if self.address().is_https:
             with needed("nothing is asked of a service that cannot prove who it is"):
                 self.certificate()
-        return fetch_readiness(self.service())
+        answer = fetch_readiness(self.service())
+        return Heard(answer, datetime.now(UTC))

@@ -34,6 +34,11 @@ class Journal:
         self._releases = self._folder / "releases"
         self._transaction = self._folder / "transaction.json"
 
+    @property
+    def folder(self) -> Path:
+        """Where it is; there may be nothing yet."""
+        return self._folder
+
     @contextmanager
     def locked(self, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
         """Be the only one that works on the engine.
