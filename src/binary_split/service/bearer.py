@@ -24,18 +24,23 @@ class BearerToken(HTTPBearer):
         )
 
     async def __call__(self, request: Request) -> str:  # type: ignore[override]  # a str is all that is needed
-        """Return the request's token.
+        """Return the request's token, as `read_bearer` does."""
+        return read_bearer(request)
 
-        Raises:
-            ProblemError: there is none (401), or the header is malformed or there twice (400).
-        """
-        values = request.headers.getlist("authorization")
-        if len(values) > 1:
-            raise ProblemError(MALFORMED_TOKEN)
-        # Another scheme is "no credentials" to us: the client does not know what we want.
-        if not values or not _SCHEME.match(values[0]):
-            raise ProblemError(NO_TOKEN)
-        match = _CREDENTIALS.fullmatch(values[0])
-        if match is None:
-            raise ProblemError(MALFORMED_TOKEN)
-        return match[1]
+
+def read_bearer(request: Request) -> str:
+    """Return the request's token.
+
+    Raises:
+        ProblemError: there is none (401), or the header is malformed or there twice (400).
+    """
+    values = request.headers.getlist("authorization")
+    if len(values) > 1:
+        raise ProblemError(MALFORMED_TOKEN)
+    # Another scheme is "no credentials" to us: the client does not know what we want.
+    if not values or not _SCHEME.match(values[0]):
+        raise ProblemError(NO_TOKEN)
+    match = _CREDENTIALS.fullmatch(values[0])
+    if match is None:
+        raise ProblemError(MALFORMED_TOKEN)
+    return match[1]

@@ -30,8 +30,12 @@ def tls_files(certificate: Path | None, key: Path | None) -> TlsFiles | None:
     return TlsFiles(certificate, key)
 
 
-def tls_context(files: TlsFiles) -> ssl.SSLContext:
+def tls_context(files: TlsFiles, *, client_ca: Path | None = None) -> ssl.SSLContext:
     """Return the server's TLS context: version 1.2 or newer.
+
+    Args:
+        files: the server's own.
+        client_ca: whoever connects needs a certificate that this authority signed; PEM.
 
     Raises:
         ConfigError: the files cannot be read, or are no certificate with its key.
@@ -49,4 +53,10 @@ def tls_context(files: TlsFiles) -> ssl.SSLContext:
         raise ConfigError(
             f"{files.certificate} and {files.key} are no certificate with its unencrypted private key, in PEM"
         ) from error
+    if client_ca is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+        try:
+            context.load_verify_locations(client_ca)
+        except (ssl.SSLError, OSError) as error:
+            raise ConfigError(f"{client_ca} is no certificate of an authority, in PEM") from error
     return context
