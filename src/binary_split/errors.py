@@ -55,6 +55,7 @@ BinarySplitError
 │   ├── DiskSpaceError
 │   ├── ArchiveNotConfiguredError
 │   └── UnlockBusyError
+├── CheckFailedError
 └── KeyStoreError
     ├── KeyStoreStateError
     ├── KeyEncryptionKeyError
@@ -558,6 +559,14 @@ class UnlockBusyError(UnlockError):
     exit_code = 85
     retryable = True
     hint = "Wait until the unlock that is under way has ended, or cancel it."
+
+
+class CheckFailedError(BinarySplitError):
+    """The doctor found what would make an unlock fail."""
+
+    code = "check-failed"
+    exit_code = 90
+    hint = "Do what is said below each check that failed, and ask the doctor again."
 
 
 class KeyStoreError(BinarySplitError):

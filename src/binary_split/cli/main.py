@@ -35,6 +35,7 @@ _COMMANDS = {
     "unlock": ("binary_split.cli.unlock", "unlock", "Fetch the fragment, load the images, prove them."),
     "prune": ("binary_split.cli.prune", "prune", "Remove old releases that were installed."),
     "check": ("binary_split.cli.check", "check", "Say whether all images of a release are there."),
+    "doctor": ("binary_split.cli.doctor", "doctor", "Look whether this machine could unlock."),
     "decrypt": ("binary_split.cli.decrypt", "decrypt", "Decrypt an archive to a plain image tar."),
     "inspect": ("binary_split.cli.inspect", "inspect", "Show what an archive is and holds."),
     "split": ("binary_split.cli.split", "split", "Split an archive for media that take no large files."),
@@ -54,7 +55,11 @@ _COMMANDS = {
     "token": ("binary_split.cli.tokens", "token", "Issue, revoke and list the key service's tokens."),
     "release": ("binary_split.cli.release", "release", "Seal a fragment to a device without network."),
     "admin": ("binary_split.cli.admin", "admin", "Administrate the key service, here or over the network."),
-    "agent": ("binary_split.cli.agent", "agent", "Run the agent: unlock over HTTP, with status and progress."),
+    "agent": (
+        "binary_split.cli.agent",
+        "agent",
+        "Run the agent: unlock over HTTP, with status and progress.",
+    ),
     "keyservice": ("binary_split.cli.keyservice", "keyservice", "Set up and run the key service."),
 }
 
