@@ -17,12 +17,13 @@ from binary_split.errors import FragmentNotFoundError, KeyServiceAnswerError, Ke
 from binary_split.keyclient.address import READY_PATH, Address, release_path
 from binary_split.keyclient.answer import Answer, read_document
 from binary_split.keyclient.asking import Service
-from binary_split.keyclient.exchange import Request, ask, trust
+from binary_split.keyclient.exchange import Request, ask
 from binary_split.keyclient.failure import explain_failure
 from binary_split.keyclient.token import BearerToken
 from binary_split.keyclient.waiting import Deadline
 from binary_split.sealedfragment import generate_nonce
 from binary_split.sealedfragment.encoding import encode_base64url
+from binary_split.tls import trust
 
 _T = TypeVar("_T")
 _NO_KEY = "-"  # names no key, and never will: a key-id begins with a letter or a digit
