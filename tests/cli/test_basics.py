@@ -30,6 +30,7 @@ COMMANDS = [
         "doctor",
         "decrypt",
         "inspect",
+        "split",
         "keygen",
         "verify",
         "extract",
@@ -37,9 +38,9 @@ COMMANDS = [
         "identity",
     ),
     "docker-plugin",
-    *("device", "enroll", "key", "token", "release", "admin", "keyservice"),
+    *("device", "enroll", "key", "token", "release", "admin", "agent", "keyservice"),
 ]
-GROUPS = {"admin", "device", "key", "token", "keyservice"}
+GROUPS = {"admin", "agent", "device", "key", "token", "keyservice"}
 
 
 class Shelf:

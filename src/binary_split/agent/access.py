@@ -1,4 +1,4 @@
-"""Who may use the agent: local users by the socket's permissions, others by a certificate or its own token."""
+"""Who may use the agent: local users by the socket's permissions, others by a certificate or its token."""
 
 from __future__ import annotations
 
