@@ -100,4 +100,7 @@ def test_what_can_succeed_later_is_marked_so() -> None:
         "fragment-truncated",
         "engine-unreachable",
         "engine-timeout",
+        "archive-unreachable",
+        "archive-changed",
+        "unlock-busy",
     }

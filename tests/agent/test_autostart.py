@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -14,6 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from bed.certs import make_authority, make_leaf
+from bed.nginx import PrivateNginx
+from bed.unavailable import Unavailable
 from binary_split.agent import autostart
 from binary_split.agent.autostart import Autostart
 from binary_split.agent.media import find_newest
@@ -28,6 +32,8 @@ from binary_split.keyservice.service_limits import ServiceLimits
 from binary_split.keyservice.state import create_state, open_state
 from binary_split.keyservice.store import Store
 from binary_split.model import Fragment
+from binary_split.transports import ArchiveLocation, HttpLocation, ranges
+from binary_split.transports.options import HttpOptions
 from binary_split.unlock.states import State
 from tests.archives import FRAGMENT, make_sealed
 from tests.keyservice.running import running
@@ -55,6 +61,7 @@ def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look often, and try again soon."""
     limits = replace(LIMITS, agent_look_s=0.1, agent_retry_first_s=0.1, agent_retry_cap_s=0.4)
     monkeypatch.setattr(autostart, "LIMITS", limits)
+    monkeypatch.setattr(ranges, "LIMITS", replace(LIMITS, fetch_deadline_s=0.5, backoff_first_s=0.1))
 
 
 class Bench:
@@ -69,7 +76,7 @@ class Bench:
         (trusted / "key.pem").write_bytes(KEY.public_key.serialise())
 
     @contextmanager
-    def agent(self, url: str, **archives: Path) -> Iterator[Unlocker]:
+    def agent(self, url: str, **archives: ArchiveLocation) -> Iterator[Unlocker]:
         settings = Settings(
             key_service=url,
             token=self.token,
@@ -120,6 +127,32 @@ def test_an_archive_that_is_there_at_the_start_is_unlocked(
         until(is_ready(unlocker))
         assert bench.has(release)
         assert {image.state for image in unlocker.status().images} == {ImageState.VERIFIED}
+
+
+def test_an_archive_on_a_web_server_is_unlocked_once_there_is_a_line(
+    bench: Bench, store: Store, release: AgeRelease, could_not_run: Callable[[Unavailable], None]
+) -> None:
+    with ExitStack() as later:
+        root = Path(later.enter_context(tempfile.TemporaryDirectory(prefix="bed-www-")))
+        root.chmod(0o755)
+        shutil.copy(release.path, root / "bundle.age")
+        (root / "bundle.age").chmod(0o644)
+        authority = make_authority()
+        server = PrivateNginx(root, make_leaf(authority))
+        try:
+            server.start()
+        except Unavailable as missing:
+            could_not_run(missing)
+        later.callback(server.stop)
+        server.end()
+        ca_file = authority.write_certificate(bench.folder / "ca.pem")
+        place = HttpLocation(f"{server.tls_url}/bundle.age", HttpOptions(ca_file=ca_file))
+        url, _guards = later.enter_context(running(store, ServiceLimits()))
+        unlocker = later.enter_context(bench.agent(url, cdn=place))
+        until(failed_with(unlocker, "archive-unreachable"))
+        server.launch()
+        until(is_ready(unlocker), 60)
+        assert bench.has(release)
 
 
 def test_a_medium_is_unlocked_when_it_is_whole(bench: Bench, store: Store, release: AgeRelease) -> None:

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from binary_split.agent.settings import ArchiveChoice
 from binary_split.config import Settings, state_folder
 from binary_split.engines import Abort, Engine, open_engine
-from binary_split.errors import ArchiveUnreadableError
+from binary_split.errors import ArchiveUnreachableError, ArchiveUnreadableError
 from binary_split.model import ProgressSink
-from binary_split.transports.file import FileSource
+from binary_split.transports import open_source
 from binary_split.trust import load_trusted_keys
 from binary_split.unlock.checking import ExpectedImage, find_lacking
 from binary_split.unlock.installed import find_installed
@@ -93,9 +93,9 @@ class Device:
         with journal.locked(on_wait):
             recover(engine, journal)
         if wanted is not None:
-            with suppress(ArchiveUnreadableError):  # its medium is not there
+            with suppress(ArchiveUnreadableError, ArchiveUnreachableError):  # its medium is not there
                 order = self._make_order(wanted)
-                with FileSource(wanted.archive.locate()) as source:
+                with open_source(wanted.archive.locate()) as source:
                     name = name_archive(source)
                 found = find_installed(order, name, engine, journal.read_releases())
                 return None if found is None else _describe(found, order, journal)

@@ -11,6 +11,7 @@ from pathlib import Path
 from binary_split.archive.detect import ArchiveFormat, read_format
 from binary_split.config import LIMITS
 from binary_split.errors import ArchiveError, ArchiveUnreadableError
+from binary_split.transports import ArchiveLocation
 from binary_split.transports.file import FileSource
 
 
@@ -18,19 +19,21 @@ from binary_split.transports.file import FileSource
 class Sighting:
     """A file as it was when it was looked at: what is copied or replaced looks different afterwards."""
 
-    path: Path
-    inode: int
-    size: int
-    modified_ns: int
+    place: ArchiveLocation
+    inode: int = 0
+    size: int = 0
+    modified_ns: int = 0
 
 
-def sight(path: Path) -> Sighting | None:
-    """Look at a file; None where it is not there."""
+def sight(place: ArchiveLocation) -> Sighting | None:
+    """Look at a file; None where it is not there. What a server has looks the same always."""
+    if not isinstance(place, Path):
+        return Sighting(place)
     try:
-        found = path.stat()
+        found = place.stat()
     except OSError:
         return None
-    return Sighting(path, found.st_ino, found.st_size, found.st_mtime_ns)
+    return Sighting(place, found.st_ino, found.st_size, found.st_mtime_ns)
 
 
 def find_newest(folder: Path) -> Path:

@@ -12,11 +12,13 @@ from binary_split.agent.media import find_newest
 from binary_split.config import LIMITS
 from binary_split.errors import ArchiveNotConfiguredError, ConfigError
 from binary_split.model import is_tag
+from binary_split.transports import ArchiveLocation, parse_location
+from binary_split.transports.options import HttpOptions
 
 ARCHIVE_NAME = r"[a-z0-9][a-z0-9._-]{0,63}"
 _NAME = re.compile(ARCHIVE_NAME)
 _KNOWN = {"archives", "autostart", "default", "resume", "token_file"}
-_KNOWN_OF_ARCHIVE = {"path", "version"}
+_KNOWN_OF_ARCHIVE = {"ca_file", "path", "version"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,21 +27,24 @@ class ArchiveChoice:
 
     Attributes:
         name: by which it is; a path is never taken from a request.
-        path: where it is, or the folder of which the newest one is meant; both may come and go with a medium.
+        path: where it is, or the folder of which the newest one is meant; all may come and go, with a medium
+            or a line.
         version: which it must be; None: any, which a ``cbc`` archive does not allow.
     """
 
     name: str
-    path: Path
+    path: ArchiveLocation
     version: str | None = None
 
-    def locate(self) -> Path:
+    def locate(self) -> ArchiveLocation:
         """Return where the archive is now: of a folder, the newest `age` archive that lies in it.
 
         Raises:
             ArchiveUnreadableError: the folder cannot be read, or none lies there.
         """
-        return find_newest(self.path) if self.path.is_dir() else self.path
+        if isinstance(self.path, Path) and self.path.is_dir():
+            return find_newest(self.path)
+        return self.path
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +106,7 @@ def parse_agent_settings(table: Mapping[str, Any]) -> AgentSettings:
 
 
 def _parse_archive(name: str, row: object) -> ArchiveChoice:
-    """Parse ``NAME = "PATH"`` or ``NAME = {path = "PATH", version = "V"}``."""
+    """Parse ``NAME = "PATH"`` or ``NAME = {path = "PATH", version = "V", ca_file = "F"}``; or a URL."""
     if not _NAME.fullmatch(name):
         raise ConfigError(f"not a name of an archive: {name[:80]!r}", hint=f"Write {ARCHIVE_NAME}.")
     table = {"path": row} if isinstance(row, str) else row
@@ -113,7 +118,9 @@ def _parse_archive(name: str, row: object) -> ArchiveChoice:
         raise ConfigError(f"[agent.archives.{name}] has no path")
     if version is not None and not is_tag(version):
         raise ConfigError(f"[agent.archives.{name}] version is none: {version[:80]!r}")
-    return ArchiveChoice(name, Path(path), version)
+    ca_file = _text(table, "ca_file")
+    options = HttpOptions(ca_file=Path(ca_file) if ca_file else None)
+    return ArchiveChoice(name, parse_location(path, options), version)
 
 
 def _verify_known(where: str, table: Mapping[str, Any], known: set[str]) -> None:
