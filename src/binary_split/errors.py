@@ -12,6 +12,7 @@ BinarySplitError
 │   ├── ArchiveUnauthenticatedError
 │   ├── ArchiveUnreachableError
 │   ├── ArchiveChangedError
+│   ├── RegistryError
 │   ├── SignatureMissingError
 │   └── SignatureUntrustedError
 ├── KeyServiceError
@@ -191,6 +192,14 @@ class ArchiveChangedError(ArchiveError):
     exit_code = 18
     retryable = True
     hint = "Begin again: the new one is read from the start."
+
+
+class RegistryError(ArchiveError):
+    """The registry refuses what is asked of it, or its answer makes no sense."""
+
+    code = "registry"
+    exit_code = 19
+    hint = "Check the reference, and that you are logged in there: `docker login`, or `podman login`."
 
 
 class SignatureMissingError(ArchiveError):

@@ -25,7 +25,7 @@ from binary_split.errors import (
     ArchiveUnreadableError,
     ConfigError,
 )
-from binary_split.transports import http, ranges
+from binary_split.transports import http, http_pool, ranges
 from binary_split.transports.http import HttpSource
 from binary_split.transports.options import HttpOptions
 
@@ -39,7 +39,7 @@ SOON = replace(
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Try again soon, and give up soon."""
-    for module in (http, ranges):
+    for module in (http, ranges, http_pool):
         monkeypatch.setattr(module, "LIMITS", SOON)
 
 

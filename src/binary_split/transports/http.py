@@ -14,6 +14,7 @@ from functools import partial
 from binary_split.archive.crew import Crew, Job
 from binary_split.config import LIMITS
 from binary_split.errors import ArchiveUnreachableError
+from binary_split.transports.http_pool import Access
 from binary_split.transports.options import HttpOptions
 from binary_split.transports.ranges import RangeClient, Representation
 
@@ -38,6 +39,7 @@ class HttpSource(io.RawIOBase):
     Args:
         url: ``https://…``, or ``http://`` on loopback; without a user or a password.
         options: how to reach it.
+        access: opens the URL's own origin.
 
     Raises:
         ConfigError: the URL or an option cannot be used.
@@ -45,17 +47,10 @@ class HttpSource(io.RawIOBase):
         ArchiveUnreadableError: it does not have the archive, refuses it, or gives no parts.
     """
 
-    def __init__(self, url: str, options: HttpOptions | None = None) -> None:
+    def __init__(self, url: str, options: HttpOptions | None = None, access: Access | None = None) -> None:
         options = options or HttpOptions()
         self.url = url
-        self._client = RangeClient(
-            url,
-            ca_file=options.ca_file,
-            client_certificate=options.client_certificate,
-            proxy=options.proxy,
-            bytes_per_s=options.bytes_per_s,
-            insecure_http=options.insecure_http,
-        )
+        self._client = RangeClient(url, options, access)
         self._crew = Crew(LIMITS.http_connections, name="http-block")
         self._lock = threading.Lock()
         self._blocks: OrderedDict[int, _Block] = OrderedDict()  # the longest unused first

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import random
 import re
-import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urljoin, urlsplit
 
@@ -25,13 +23,21 @@ from binary_split.errors import (
     ArchiveUnreadableError,
     ConfigError,
 )
-from binary_split.tls import trust
+from binary_split.transports.http_pool import (
+    Access,
+    PassingError,
+    explain,
+    make_pool,
+    origin_of,
+    send,
+    verify_url,
+)
+from binary_split.transports.options import HttpOptions
 from binary_split.transports.pace import ReadingPace
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _REDIRECTS = {301, 302, 303, 307, 308}
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
 _PASSING = {408, 425, 429, 500, 502, 503, 504}
@@ -54,52 +60,29 @@ class Representation:
     validator: str
 
 
-class _PassingError(Exception):
-    """What may have passed a moment later.
-
-    Attributes:
-        retry_after_s: what the server asks for; 0.0 where it does not.
-    """
-
-    def __init__(self, words: str, retry_after_s: float = 0.0) -> None:
-        super().__init__(words)
-        self.retry_after_s = retry_after_s
-
-
 class RangeClient:
     """Asks one web server for parts of one file; for any number of threads.
 
     Args:
         url: of the file.
-        ca_file: as `HttpOptions` has it, and so the rest.
-        client_certificate: certificate and key.
-        proxy: URL.
-        bytes_per_s: of all parts together.
-        insecure_http: allow plain http.
+        options: how the server is reached.
+        access: opens the file's own origin, where not everybody may read it.
 
     Raises:
         ConfigError: one of them cannot be used.
     """
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        ca_file: Path | None,
-        client_certificate: Path | None,
-        proxy: str | None,
-        bytes_per_s: int | None,
-        insecure_http: bool,
-    ) -> None:
+    def __init__(self, url: str, options: HttpOptions, access: Access | None = None) -> None:
         self._url = url
-        self._insecure_http = insecure_http
-        _verify_url(url, insecure_http=insecure_http)
-        self._pace = ReadingPace(bytes_per_s)
+        self._insecure_http = options.insecure_http
+        verify_url(url, insecure_http=options.insecure_http)
+        self._access = access
+        self._pace = ReadingPace(options.bytes_per_s)
         self._ended = threading.Event()
         self._last_byte = time.monotonic()
-        self._anyone = self._own = _make_pool(ca_file, None, proxy)
-        if client_certificate is not None:
-            self._own = _make_pool(ca_file, client_certificate, proxy)
+        self._anyone = self._own = make_pool(replace(options, client_certificate=None))
+        if options.client_certificate is not None:
+            self._own = make_pool(options)
 
     @property
     def is_cut(self) -> bool:
@@ -163,7 +146,7 @@ class RangeClient:
             if total != file.size or _validator(response) not in {file.validator, ""}:
                 raise ArchiveChangedError(f"{self._url} is another file than it was")
             if (first, last) != (offset, offset + size - 1):
-                raise _PassingError("the server gave another part than was asked for")
+                raise PassingError("the server gave another part than was asked for")
             return self._read(response, size)
 
     def _read(self, response: BaseHTTPResponse, size: int) -> bytes:
@@ -174,7 +157,7 @@ class RangeClient:
                 raise ArchiveUnreachableError("the archive is not read any more")
             part = response.read(min(missing, _STEP_BYTES))
             if not part:
-                raise _PassingError("the answer was cut off")
+                raise PassingError("the answer was cut off")
             self._last_byte = time.monotonic()
             self._pace.wait(len(part), self._ended)
             parts.append(part)
@@ -187,7 +170,7 @@ class RangeClient:
         if not location or (urlsplit(url).scheme, urlsplit(target).scheme) == ("https", "http"):
             raise ArchiveUnreadableError(f"{self._url} leads to an address that is not safe: {target[:200]}")
         try:
-            _verify_url(target, insecure_http=self._insecure_http)
+            verify_url(target, insecure_http=self._insecure_http)
         except ConfigError as error:
             raise ArchiveUnreadableError(
                 f"{self._url} leads to an address that is not safe: {error}"
@@ -197,17 +180,14 @@ class RangeClient:
     @contextmanager
     def _asked(self, url: str, headers: dict[str, str]) -> Iterator[BaseHTTPResponse]:
         """Give the answer to a GET; its connection is used again if the body was read to its end."""
-        pool = self._own if _origin(url) == _origin(self._url) else self._anyone
+        is_own = origin_of(url) == origin_of(self._url)
+        pool = self._own if is_own else self._anyone
+        access = self._access if is_own else None
         try:
-            response = pool.request(
-                "GET",
-                url,
-                headers={"User-Agent": "binary-split", "Accept-Encoding": "identity", **headers},
-                redirect=False,
-                retries=False,
-                preload_content=False,
-                timeout=urllib3.Timeout(connect=LIMITS.connect_timeout_s, read=LIMITS.read_timeout_s),
-            )
+            response = send(pool, "GET", url, headers | (access.headers() if access else {}))
+            if response.status == HTTPStatus.UNAUTHORIZED and access and access.renew(response):
+                response.close()
+                response = send(pool, "GET", url, headers | access.headers())
             try:
                 yield response
             finally:
@@ -216,7 +196,7 @@ class RangeClient:
                 else:
                     response.close()
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            raise _explain(error) from error
+            raise explain(error) from error
 
     def _patiently(self, ask: Callable[[], _T], patience_s: float) -> _T:
         """Ask until there is an answer; give up when nobody was given a byte for too long."""
@@ -227,7 +207,7 @@ class RangeClient:
                 raise ArchiveUnreachableError("the archive is not read any more")
             try:
                 return ask()
-            except _PassingError as error:
+            except PassingError as error:
                 if time.monotonic() - max(started, self._last_byte) > patience_s:
                     raise ArchiveUnreachableError(f"cannot read {self._url}: {error}") from error
                 pause_s = min(LIMITS.backoff_first_s * 2**attempt, LIMITS.http_backoff_cap_s)
@@ -236,65 +216,16 @@ class RangeClient:
                 attempt = min(attempt + 1, 16)
 
 
-def _verify_url(url: str, *, insecure_http: bool) -> None:
-    """Check a URL before anything is asked.
-
-    Raises:
-        ConfigError: it is none, holds a password, or is plain http beyond loopback.
-    """
-    try:
-        parts = urlsplit(url)
-        _port = parts.port
-    except ValueError as error:
-        raise ConfigError(f"not a URL: {url[:200]!r}") from error
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ConfigError(f"not the URL of an archive: {url[:200]!r}", hint="Write https://HOST/NAME.age.")
-    if parts.username is not None or parts.password is not None:
-        raise ConfigError(
-            "the archive's URL holds a user or a password",
-            hint="Archives are sealed: let everybody read them.",
-        )
-    if parts.scheme == "http" and parts.hostname not in _LOOPBACK and not insecure_http:
-        raise ConfigError(
-            f"plain http to {parts.hostname}",
-            hint="Use https, or --insecure-http: the archive proves itself.",
-        )
-
-
-def _make_pool(
-    ca_file: Path | None, client_certificate: Path | None, proxy: str | None
-) -> urllib3.PoolManager:
-    context = trust(ca_file)
-    if client_certificate is not None:
-        try:
-            context.load_cert_chain(client_certificate, password=lambda: "")
-        except (OSError, ValueError) as error:
-            raise ConfigError(
-                f"{client_certificate} is no certificate with its unencrypted private key, in PEM"
-            ) from error
-    if proxy is None:
-        return urllib3.PoolManager(maxsize=LIMITS.http_connections, ssl_context=context)
-    try:
-        return urllib3.ProxyManager(proxy, maxsize=LIMITS.http_connections, ssl_context=context)
-    except (urllib3.exceptions.HTTPError, ValueError) as error:
-        raise ConfigError(f"not the URL of a proxy: {proxy[:200]!r}") from error
-
-
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port
-
-
 def _verify_status(response: BaseHTTPResponse, url: str) -> None:
     """Check an answer that is no redirect.
 
     Raises:
-        _PassingError: the server has no time.
+        PassingError: the server has no time.
         ArchiveUnreadableError: it refuses the file.
     """
     status = response.status
     if status in _PASSING:
-        raise _PassingError(f"the server answers {status}", _retry_after_s(response))
+        raise PassingError(f"the server answers {status}", _retry_after_s(response))
     if status not in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
         raise ArchiveUnreadableError(f"the server of {url} answers {status}", hint=_HINTS.get(status))
 
@@ -328,16 +259,3 @@ def _parse_content_range(response: BaseHTTPResponse) -> tuple[int, int, int]:
 def _validator(response: BaseHTTPResponse) -> str:
     etag = response.headers.get("ETag", "")
     return etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified", "")
-
-
-def _explain(error: Exception) -> Exception:
-    """Return what an error of the libraries means: a server that is not believed, or what may pass."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return ArchiveUnreadableError(
-                f"the archive's server cannot prove who it is: {cause.verify_message}",
-                hint="Check the address and the clock, or name the server's own CA.",
-            )
-        cause = cause.__cause__ or cause.__context__
-    return _PassingError(type(error).__name__ if not str(error) else str(error).rpartition(": ")[2][:200])

@@ -1,0 +1,125 @@
+"""Requests to web servers that hold archives: connections, what a URL must be, and what errors mean."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlsplit
+
+import urllib3
+import urllib3.exceptions
+
+from binary_split.config import LIMITS
+from binary_split.errors import ArchiveUnreadableError, ConfigError
+from binary_split.tls import trust
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse
+
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
+
+class Access(Protocol):
+    """Opens what not everybody may read."""
+
+    def headers(self) -> dict[str, str]:
+        """Return what a request says of who asks."""
+
+    def renew(self, response: BaseHTTPResponse) -> bool:
+        """Get what the answer 401 asks for; False where there is nothing to be had."""
+
+
+class PassingError(Exception):
+    """What may have passed a moment later.
+
+    Attributes:
+        retry_after_s: what the server asks for; 0.0 where it does not.
+    """
+
+    def __init__(self, words: str, retry_after_s: float = 0.0) -> None:
+        super().__init__(words)
+        self.retry_after_s = retry_after_s
+
+
+def verify_url(url: str, *, insecure_http: bool) -> None:
+    """Check a URL before anything is asked.
+
+    Raises:
+        ConfigError: it is none, holds a password, or is plain http beyond loopback.
+    """
+    try:
+        parts = urlsplit(url)
+        _port = parts.port
+    except ValueError as error:
+        raise ConfigError(f"not a URL: {url[:200]!r}") from error
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ConfigError(f"not the URL of an archive: {url[:200]!r}", hint="Write https://HOST/NAME.age.")
+    if parts.username is not None or parts.password is not None:
+        raise ConfigError(
+            "the archive's URL holds a user or a password",
+            hint="Archives are sealed: let everybody read them.",
+        )
+    if parts.scheme == "http" and parts.hostname not in _LOOPBACK and not insecure_http:
+        raise ConfigError(
+            f"plain http to {parts.hostname}",
+            hint="Use https, or --insecure-http: the archive proves itself.",
+        )
+
+
+def make_pool(options: HttpOptions) -> urllib3.PoolManager:
+    """Return connections to servers, kept alive; nothing is taken from the environment.
+
+    Raises:
+        ConfigError: an option cannot be used.
+    """
+    client_certificate, proxy = options.client_certificate, options.proxy
+    context = trust(options.ca_file)
+    if client_certificate is not None:
+        try:
+            context.load_cert_chain(client_certificate, password=lambda: "")
+        except (OSError, ValueError) as error:
+            raise ConfigError(
+                f"{client_certificate} is no certificate with its unencrypted private key, in PEM"
+            ) from error
+    if proxy is None:
+        return urllib3.PoolManager(maxsize=LIMITS.http_connections, ssl_context=context)
+    try:
+        return urllib3.ProxyManager(proxy, maxsize=LIMITS.http_connections, ssl_context=context)
+    except (urllib3.exceptions.HTTPError, ValueError) as error:
+        raise ConfigError(f"not the URL of a proxy: {proxy[:200]!r}") from error
+
+
+def send(
+    pool: urllib3.PoolManager, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
+) -> BaseHTTPResponse:
+    """Send a request and return the head of its answer; no redirect is followed, nothing is tried again."""
+    return pool.request(
+        method,
+        url,
+        headers={"User-Agent": "binary-split", "Accept-Encoding": "identity", **headers},
+        body=body,
+        redirect=False,
+        retries=False,
+        preload_content=False,
+        timeout=urllib3.Timeout(connect=LIMITS.connect_timeout_s, read=LIMITS.read_timeout_s),
+    )
+
+
+def origin_of(url: str) -> tuple[str, str | None, int | None]:
+    """Return what two URLs of one server have in common."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port
+
+
+def explain(error: Exception) -> Exception:
+    """Return what an error of the libraries means: a server that is not believed, or what may pass."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return ArchiveUnreadableError(
+                f"the archive's server cannot prove who it is: {cause.verify_message}",
+                hint="Check the address and the clock, or name the server's own CA.",
+            )
+        cause = cause.__cause__ or cause.__context__
+    return PassingError(type(error).__name__ if not str(error) else str(error).rpartition(": ")[2][:200])
