@@ -106,6 +106,13 @@ class Limits:
     part_list_bytes: int = 256 * KIB
     split_bytes: int = 3900 * MIB  # of a part: FAT32 takes a byte less than 4 GiB
 
+    # Archives in registries.
+    push_chunk_bytes: int = 16 * MIB
+    push_attempts: int = 8  # of one chunk
+    login_file_bytes: int = 1 * MIB
+    login_helper_s: float = 30.0
+    token_answer_bytes: int = 256 * KIB
+
     # Archives on web servers.
     http_connections: int = 4
     http_block_bytes: int = 1 * MIB
@@ -300,6 +307,16 @@ def docker_config_folder(environ: Mapping[str, str] = os.environ) -> Path:
 
     named = environ.get("DOCKER_CONFIG")
     return Path(named) if named else Path.home() / ".docker"
+
+
+def containers_auth_files(environ: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
+    """Return where the containers tools keep their logins (containers-auth.json(5))."""
+    from pathlib import Path
+
+    if named := environ.get("REGISTRY_AUTH_FILE"):
+        return (Path(named),)
+    folders = [Path(environ[name]) for name in ("XDG_RUNTIME_DIR", "XDG_CONFIG_HOME") if environ.get(name)]
+    return tuple(folder / "containers" / "auth.json" for folder in folders)
 
 
 def docker_plugin_socket(environ: Mapping[str, str] = os.environ) -> str | None:

@@ -30,6 +30,7 @@ COMMANDS = [
         "doctor",
         "decrypt",
         "inspect",
+        "push",
         "split",
         "keygen",
         "verify",

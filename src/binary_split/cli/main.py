@@ -38,6 +38,7 @@ _COMMANDS = {
     "doctor": ("binary_split.cli.doctor", "doctor", "Look whether this machine could unlock."),
     "decrypt": ("binary_split.cli.decrypt", "decrypt", "Decrypt an archive to a plain image tar."),
     "inspect": ("binary_split.cli.inspect", "inspect", "Show what an archive is and holds."),
+    "push": ("binary_split.cli.push", "push", "Push an archive into an OCI registry."),
     "split": ("binary_split.cli.split", "split", "Split an archive for media that take no large files."),
     "keygen": ("binary_split.cli.keygen", "keygen", "Make the key that signs your releases."),
     "verify": ("binary_split.cli.verify", "verify", "Prove an archive: signature, chunks, digests."),

@@ -13,6 +13,7 @@ import urllib3.exceptions
 from binary_split.config import LIMITS
 from binary_split.errors import ArchiveUnreadableError, ConfigError
 from binary_split.tls import trust
+from binary_split.transports.options import HttpOptions
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse

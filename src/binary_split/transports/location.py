@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,9 +22,12 @@ if TYPE_CHECKING:
     """A seekable byte source, which any number of threads may read at once."""
 
 
+_REGISTRY = "oci://"
+
+
 @dataclass(frozen=True, slots=True)
 class HttpLocation:
-    """An archive on a web server."""
+    """An archive on a web server, or in a registry (``oci://``)."""
 
     url: str
     options: HttpOptions = field(default_factory=HttpOptions)
@@ -37,7 +41,7 @@ ArchiveLocation = Path | HttpLocation
 
 def parse_location(text: str, options: HttpOptions | None = None) -> ArchiveLocation:
     """Return the place that a text names: a URL, or else a path."""
-    if text.startswith(("https://", "http://")):
+    if text.startswith(("https://", "http://", _REGISTRY)):
         return HttpLocation(text, options or HttpOptions())
     return Path(text)
 
@@ -61,6 +65,10 @@ def open_source(location: ArchiveLocation, *, once: bool = False) -> Source:
         return FileSource(location, once=once)
     from binary_split.transports.http import HttpSource
 
+    if location.url.startswith(_REGISTRY):
+        from binary_split.transports.registry import open_registry
+
+        return open_registry(location.url, location.options)
     return HttpSource(location.url, location.options)
 
 
@@ -94,5 +102,7 @@ def locate_beside(location: ArchiveLocation, suffix: str) -> ArchiveLocation:
     if isinstance(location, Path):
         name = whole_name(location) if is_first_part(location) else location.name
         return location.with_name(name + suffix)
+    if location.url.startswith(_REGISTRY):
+        return Path(os.devnull) / suffix  # nothing lies beside an artifact
     address, mark, query = location.url.partition("?")
     return HttpLocation(f"{address}{suffix}{mark}{query}", location.options)

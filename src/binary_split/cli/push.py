@@ -1,0 +1,56 @@
+"""``binary-split push``."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+import click
+
+from binary_split.archive.detect import read_format
+from binary_split.cli.options import FILE, json_option
+from binary_split.cli.output import emit_json, say
+from binary_split.cli.progress import Mode, progress_option, show_progress
+from binary_split.transports.file import FileSource
+from binary_split.transports.options import HttpOptions
+
+
+@click.command()
+@click.argument("archive", type=click.Path(path_type=Path))
+@click.argument("place", metavar="oci://HOST/REPOSITORY:TAG")
+@click.option("--archive-ca", type=FILE, metavar="F", help="The only CA to trust for the registry, in PEM.")
+@click.option("--client-cert", type=FILE, metavar="F", help="Certificate and key for the registry, in PEM.")
+@click.option("--proxy", metavar="URL", help="Proxy to the registry; no other is used.")
+@click.option("--insecure-http", is_flag=True, help="Speak plain http to a registry beyond loopback.")
+@progress_option
+@json_option
+def push(
+    archive: Path,
+    place: str,
+    archive_ca: Path | None,
+    client_cert: Path | None,
+    proxy: str | None,
+    insecure_http: bool,
+    progress: Mode,
+    as_json: bool,
+) -> None:
+    """Push an archive into an OCI registry, from where `unlock oci://…` reads it.
+
+    It goes there as it is, sealed: registries, their mirrors and caches carry it like any image. The login is
+    that of `docker login` or `podman login`.
+    """
+    from binary_split.transports.pushing import push_archive
+    from binary_split.transports.registry import Registry, RegistryReference
+
+    reference = RegistryReference.parse(place)
+    with FileSource(archive) as source:
+        read_format(source)  # what is no archive is not pushed as one
+    options = HttpOptions(
+        ca_file=archive_ca, client_certificate=client_cert, proxy=proxy, insecure_http=insecure_http
+    )
+    with closing(Registry(reference, options)) as registry, show_progress(progress) as report:
+        digest = push_archive(archive, registry, report=report)
+    if as_json:
+        emit_json({"reference": str(reference), "manifest": digest})
+    else:
+        say(f"pushed {archive} to {reference}, manifest {digest}")

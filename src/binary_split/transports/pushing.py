@@ -1,0 +1,132 @@
+"""Pushing an archive into a registry: in chunks, and on from where a line broke."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from urllib.parse import urljoin
+
+from cryptography.hazmat.primitives import hashes
+
+from binary_split.config import LIMITS
+from binary_split.errors import ArchiveUnreachableError, RegistryError
+from binary_split.model import Progress, ProgressSink
+from binary_split.oci.blob import hash_bytes
+from binary_split.transports.file import FileSource
+from binary_split.transports.registry import EMPTY_CONTENT, MANIFEST, Registry, serialise_manifest
+
+_RANGE = re.compile(r"(?:bytes=)?0-(\d{1,18})")
+
+
+def push_archive(archive: Path, registry: Registry, *, report: ProgressSink) -> str:
+    """Push an archive under the registry's reference, and return the digest of its manifest.
+
+    What the registry has already is not sent.
+
+    Raises:
+        ArchiveUnreadableError: the archive cannot be read.
+        ArchiveUnreachableError: the registry does not answer any more.
+        RegistryError: it refuses.
+    """
+    with FileSource(archive) as source:
+        size = source.seek(0, 2)
+        source.seek(0)
+        digest = _digest(source, size, report)
+        if not _has_blob(registry, digest):
+            _upload(registry, source, digest, size, report)
+    empty = str(hash_bytes(EMPTY_CONTENT))
+    if not _has_blob(registry, empty):
+        _put_blob(registry, _begin(registry), empty, EMPTY_CONTENT)
+    title = {"org.opencontainers.image.title": archive.name}
+    manifest = serialise_manifest(digest, size, title)
+    url = f"{registry.address}/manifests/{registry.reference.name}"
+    with registry.asked("PUT", url, {"Content-Type": MANIFEST}, manifest) as response:
+        _verify(registry, response.status, {201}, "take the manifest")
+    return str(hash_bytes(manifest))
+
+
+def _digest(source: FileSource, size: int, report: ProgressSink) -> str:
+    state, done = hashes.Hash(hashes.SHA256()), 0
+    while chunk := source.read(LIMITS.chunk_bytes):
+        state.update(chunk)
+        done += len(chunk)
+        report(Progress("hashing", done, size))
+    return f"sha256:{state.finalize().hex()}"
+
+
+def _has_blob(registry: Registry, digest: str) -> bool:
+    with registry.asked("HEAD", f"{registry.address}/blobs/{digest}") as response:
+        _verify(registry, response.status, {200, 307, 404}, "say what it has")
+        return response.status != 404
+
+
+def _begin(registry: Registry) -> str:
+    """Begin an upload, and return where it goes."""
+    with registry.asked("POST", f"{registry.address}/blobs/uploads/", {"Content-Length": "0"}) as response:
+        _verify(registry, response.status, {202}, "begin an upload")
+        return _location(registry, response.headers.get("Location", ""), registry.address)
+
+
+def _upload(registry: Registry, source: FileSource, digest: str, size: int, report: ProgressSink) -> None:
+    """Send a blob in chunks; after a break the registry says how much of it has arrived."""
+    url, done, failures = _begin(registry), 0, 0
+    while done < size:
+        count = min(LIMITS.push_chunk_bytes, size - done)
+        chunk = bytearray(count)
+        if source.read_at(done, memoryview(chunk)) < count:
+            raise RegistryError("the archive became shorter while it was pushed", hint="Push it again.")
+        headers = {
+            "Content-Type": "application/octet-stream",
+            "Content-Range": f"{done}-{done + count - 1}",
+            "Content-Length": str(count),
+        }
+        try:
+            with registry.asked("PATCH", url, headers, bytes(chunk)) as response:
+                _verify(registry, response.status, {202}, "take a part of the archive")
+                url = _location(registry, response.headers.get("Location", ""), url)
+            done, failures = done + count, 0
+        except ArchiveUnreachableError:
+            failures += 1
+            if failures > LIMITS.push_attempts:
+                raise
+            time.sleep(min(LIMITS.backoff_first_s * 2**failures, LIMITS.http_backoff_cap_s))
+            url, done = _resume(registry, url)
+        report(Progress("pushing", done, size))
+    _put_blob(registry, url, digest, b"")
+
+
+def _resume(registry: Registry, url: str) -> tuple[str, int]:
+    """Ask how far an upload is; begin anew where the registry knows nothing of it."""
+    try:
+        with registry.asked("GET", url) as response:
+            if response.status == 204:
+                arrived = _RANGE.fullmatch(response.headers.get("Range", ""))
+                # of an upload that is still empty some say 0-0
+                done = int(arrived[1]) + 1 if arrived and int(arrived[1]) else 0
+                return _location(registry, response.headers.get("Location", ""), url), done
+    except ArchiveUnreachableError:
+        return url, 0
+    return _begin(registry), 0
+
+
+def _put_blob(registry: Registry, url: str, digest: str, content: bytes) -> None:
+    mark = "&" if "?" in url else "?"
+    headers = {"Content-Type": "application/octet-stream", "Content-Length": str(len(content))}
+    with registry.asked("PUT", f"{url}{mark}digest={digest}", headers, content) as response:
+        _verify(registry, response.status, {201}, "take the archive")
+
+
+def _location(registry: Registry, location: str, before: str) -> str:
+    """Return where an upload goes on: on the same registry, whatever it says."""
+    url = urljoin(before, location) if location else before
+    if not url.startswith(registry.address.partition("/v2/")[0] + "/"):
+        raise RegistryError(f"{registry.reference.host} sends the upload elsewhere")
+    return url
+
+
+def _verify(registry: Registry, status: int, expected: set[int], what: str) -> None:
+    if status in {408, 429, 500, 502, 503, 504}:
+        raise ArchiveUnreachableError(f"{registry.reference.host} answers {status}")
+    if status not in expected:
+        raise RegistryError(f"{registry.reference.host} does not {what}: it answers {status}")

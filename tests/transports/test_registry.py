@@ -1,0 +1,233 @@
+"""An archive in an OCI registry: pushed in chunks, read by blocks, carried by tools that know nothing."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import random
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from bed.certs import Identity, make_leaf
+from bed.fault_server import FaultServer, Peer
+from bed.registry import PASSWORD, USER, PrivateRegistry
+from bed.unavailable import Unavailable
+from binary_split.config import MIB
+from binary_split.errors import ArchiveUnreadableError, ConfigError, RegistryError
+from binary_split.transports import open_source, parse_location
+from binary_split.transports.credentials import find_login
+from binary_split.transports.registry import RegistryReference
+from tests.archives import FRAGMENT
+from tests.commandline import CommandLine
+from tests.releases import KEY, make_age_release
+
+CONTENT = b"age-encryption.org/v1\n" + random.Random(11).randbytes(33 * MIB)  # of three chunks
+
+
+@pytest.fixture(scope="module")
+def registry(could_not_run: Callable[[Unavailable], None]) -> Iterator[PrivateRegistry]:
+    server = PrivateRegistry()
+    try:
+        server.start()
+    except Unavailable as missing:
+        could_not_run(missing)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def closed_registry(registry: PrivateRegistry, authority: Identity) -> Iterator[PrivateRegistry]:
+    """A registry with https and a password."""
+    assert registry.port  # it can run here
+    with PrivateRegistry(make_leaf(authority), is_closed=True) as server:
+        yield server
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    path = tmp_path / "bundle.age"
+    path.write_bytes(CONTENT)
+    return path
+
+
+@pytest.fixture
+def _nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no logins of a user's."""
+    for name in ("REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
+    (tmp_path / "docker").mkdir()
+
+
+def log_in(folder: Path, host: str, password: str = PASSWORD) -> None:
+    """Do what `docker login` does without a helper."""
+    folder.mkdir(parents=True, exist_ok=True)
+    auth = base64.b64encode(f"{USER}:{password}".encode()).decode()
+    (folder / "config.json").write_text(json.dumps({"auths": {host: {"auth": auth}}}))
+
+
+def test_what_was_pushed_is_read_back_at_any_place(
+    cli: CommandLine, registry: PrivateRegistry, bundle: Path
+) -> None:
+    place = f"oci://{registry.host}/drone/releases:1.0.0"
+    ran = cli.run("push", bundle, place, "--json")
+    assert ran.status == 0, ran
+    by_digest = f"oci://{registry.host}/drone/releases@{ran.document['manifest']}"
+    for each in (place, by_digest):
+        with open_source(parse_location(each)) as source:
+            assert source.seek(0, os.SEEK_END) == len(CONTENT)
+            target = bytearray(1000)
+            assert source.read_at(20 * MIB, memoryview(target)) == 1000
+            assert bytes(target) == CONTENT[20 * MIB : 20 * MIB + 1000]
+    assert cli.run("push", bundle, place).status == 0  # what is there is not sent again
+
+
+def test_skopeo_carries_it_from_one_registry_to_another(
+    cli: CommandLine, registry: PrivateRegistry, bundle: Path, program: Callable[[str], Path]
+) -> None:
+    assert cli.run("push", bundle, f"oci://{registry.host}/drone/releases:1.0.0").status == 0
+    with PrivateRegistry() as mirror:
+        insecure = ("--src-tls-verify=false", "--dest-tls-verify=false")
+        origin, copy = (f"docker://{each.host}/drone/releases:1.0.0" for each in (registry, mirror))
+        command = [str(program("skopeo")), "copy", "--preserve-digests", *insecure, origin, copy]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+        with open_source(parse_location(f"oci://{mirror.host}/drone/releases:1.0.0")) as source:
+            assert source.read(100) == CONTENT[:100]
+
+
+@pytest.mark.slow
+def test_a_release_is_unlocked_from_a_registry_that_asks_for_a_login(
+    cli: CommandLine, closed_registry: PrivateRegistry, ca_file: Path, tmp_path: Path
+) -> None:
+    release = make_age_release(tmp_path / "release")
+    place = f"oci://{closed_registry.host}/drone/releases:1.0.0"
+    (cli.home / "fragment").write_bytes(FRAGMENT)
+    (cli.home / "publisher.pem").write_bytes(KEY.public_key.serialise())
+    cli = cli.with_environment(DOCKER_CONFIG=str(tmp_path / "docker"))
+    cli.run("push", release.path, place, "--archive-ca", ca_file).assert_failed(19, "401")
+    log_in(tmp_path / "docker", closed_registry.host, password="wrong")
+    cli.run("push", release.path, place, "--archive-ca", ca_file).assert_failed(19, "401")
+    log_in(tmp_path / "docker", closed_registry.host)
+    ran = cli.run("push", release.path, place, "--archive-ca", ca_file)
+    assert ran.status == 0, ran
+    assert PASSWORD not in ran.stdout + ran.stderr
+    secret = ("--fragment-file", cli.home / "fragment", "--trusted-key", cli.home / "publisher.pem")
+    where = ("--archive-ca", ca_file, "--engine", f"oci:{tmp_path / 'images'}")
+    ran = cli.run("unlock", place, *secret, *where)
+    assert ran.status == 0, ran
+    assert (tmp_path / "images" / "index.json").exists()
+
+
+def test_what_is_not_there_and_what_is_no_archive_are_told_apart(
+    registry: PrivateRegistry, bundle: Path, cli: CommandLine
+) -> None:
+    with pytest.raises(ArchiveUnreadableError, match="there is no"):
+        open_source(parse_location(f"oci://{registry.host}/drone/none:1.0.0"))
+    (bundle.parent / "text").write_bytes(b"no archive at all")
+    cli.run("push", bundle.parent / "text", f"oci://{registry.host}/x/y:1").assert_failed(12)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "oci://",
+        "oci://host",
+        "oci://host/UPPER:1",
+        "oci://user:secret@host/repo:1",
+        "oci://host/repo:",
+        "oci://host/repo@sha256:12",
+        "oci://host/../repo:1",
+    ],
+)
+def test_a_reference_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="not a place in a registry"):
+        RegistryReference.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "repository", "name"),
+    [
+        ("oci://host/repo", "host", "repo", "latest"),
+        ("oci://host:5000/a/b-c:v1.2", "host:5000", "a/b-c", "v1.2"),
+        (f"oci://[::1]:5000/a:1@sha256:{'0' * 64}", "[::1]:5000", "a", f"sha256:{'0' * 64}"),
+    ],
+)
+def test_a_reference_has_three_parts(text: str, host: str, repository: str, name: str) -> None:
+    reference = RegistryReference.parse(text)
+    assert (reference.host, reference.repository, reference.name) == (host, repository, name)
+
+
+def says(status: int, body: bytes = b"{}", *headers: str) -> Callable[[Peer], None]:
+    def script(peer: Peer) -> None:
+        peer.read_request()
+        lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(body)}", "Connection: close", *headers]
+        peer.send("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
+
+    return script
+
+
+@pytest.mark.usefixtures("_nobody")
+def test_a_token_service_is_asked_for_what_the_registry_wants() -> None:
+    with FaultServer(says(200, b'{"token":"abc"}')) as tokens:
+        challenge = f'WWW-Authenticate: Bearer realm="{tokens.url(host="127.0.0.1")}/t",service="s",scope="x"'
+        with FaultServer(says(401, b"{}", challenge), says(404)) as server:
+            with pytest.raises(ArchiveUnreadableError, match="there is no"):
+                open_source(parse_location(f"oci://127.0.0.1:{server.port}/drone:1"))
+            assert b"GET /t?service=s&scope=x HTTP" in tokens.requests[0]
+            assert b"\r\nAuthorization: Bearer abc\r\n" in server.requests[1]
+
+
+@pytest.mark.usefixtures("_nobody")
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        (says(401, b"{}", 'WWW-Authenticate: Bearer realm="http://example.com/t"'), "not safe"),
+        (says(200, b"not json"), "holds no archive"),
+        (says(200, b'{"layers":[]}'), "holds no archive"),
+        (says(200, b'{"layers":[{"mediaType":"x","digest":"sha256:1"}]}'), "holds no archive"),
+        (says(403), "answers 403"),
+    ],
+    ids=["foreign-realm", "no-json", "no-layer", "an-image", "forbidden"],
+)
+def test_a_registry_that_makes_no_sense_is_an_error(script: Callable[[Peer], None], words: str) -> None:
+    with FaultServer(script) as server, pytest.raises(RegistryError, match=words):
+        open_source(parse_location(f"oci://127.0.0.1:{server.port}/drone:1"))
+
+
+@pytest.mark.usefixtures("_nobody")
+def test_the_more_specific_login_of_the_containers_tools_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def auth(user: str) -> dict[str, str]:
+        return {"auth": base64.b64encode(f"{user}:pw".encode()).decode()}
+
+    path = tmp_path / "auth.json"
+    path.write_text(json.dumps({"auths": {"host:5000": auth("wide"), "host:5000/a": auth("narrow")}}))
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(path))
+    found = [find_login("host:5000", repository) for repository in ("a/b", "c")]
+    assert [login.user for login in found if login] == ["narrow", "wide"]
+    assert "pw" not in repr(found)
+    assert find_login("other", "a") is None
+
+
+@pytest.mark.usefixtures("_nobody")
+@pytest.mark.parametrize("answer", ['{"Username":"u","Secret":"s"}', "", "nonsense"])
+def test_a_helper_program_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
+    (tmp_path / "docker" / "config.json").write_text(json.dumps({"credHelpers": {"host": "bed"}}))
+    helper = tmp_path / "docker-credential-bed"
+    helper.write_text(
+        f"#!/bin/sh\n[ $(cat) = host ] || exit 2\n{f'echo {answer!r}' if answer else 'exit 1'}\n"
+    )
+    helper.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    if answer == "nonsense":
+        with pytest.raises(RegistryError, match="gave no login"):
+            find_login("host", "a")
+    else:
+        login = find_login("host", "a")
+        assert (login is not None) == bool(answer)
