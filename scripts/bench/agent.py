@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -40,6 +40,7 @@ _KEY_ID = "bench"
 _PAUSE_S = 5.0
 _LOOK_S = 0.02
 _POLL_S = 0.1
+_UNLOCKS = 8
 
 
 class AgentConnection(http.client.HTTPConnection):
@@ -78,6 +79,22 @@ class Device:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """Seconds that were waited for each status; and beyond each pause, for a processor alone."""
+
+    status: list[float]
+    late: list[float]
+
+    def show(self) -> None:
+        """Print how they are distributed."""
+        rows = {"a status while it loads": self.status, "the asker alone, for a processor": self.late}
+        for name, waits in rows.items():
+            waits.sort()
+            figures = [waits[min(len(waits) - 1, int(part * len(waits)))] * 1000 for part in (0.5, 0.99, 1)]
+            print(f"  {name:<34} p50 {figures[0]:.1f} ms, p99 {figures[1]:.1f} ms, most {figures[2]:.1f} ms")
+
+
 @dataclass(slots=True)
 class Agent:
     """A running agent."""
@@ -91,21 +108,23 @@ class Agent:
         fields = dict(line.partition(":")[::2] for line in lines)
         return tuple(int(fields[name].split()[0]) / 1024 for name in ("VmRSS", "VmHWM"))  # type: ignore[return-value]
 
-    def unlock(self, look_s: float) -> tuple[float, list[float]]:
-        """Unlock; return the seconds that took, and those that each status took, asked for at this pace."""
-        connection, times = AgentConnection(self.socket), []
+    def unlock(self, look_s: float) -> tuple[float, Waits]:
+        """Unlock; return the seconds that took, and what was waited for, asked for at this pace."""
+        connection, waits = AgentConnection(self.socket), Waits([], [])
         started = time.perf_counter()
         status = connection.ask("POST", "/unlock")
         while status["is_running"]:
+            slept = time.perf_counter()
             time.sleep(look_s)
             asked = time.perf_counter()
             status = connection.ask("GET", "/unlock/status")
-            times.append(time.perf_counter() - asked)
+            waits.late.append(asked - slept - look_s)
+            waits.status.append(time.perf_counter() - asked)
         seconds = time.perf_counter() - started
         connection.close()
         if status["state"] != "ready":
             raise OSError(f"the agent did not unlock: {status['error']}")
-        return seconds, times
+        return seconds, waits
 
 
 def main() -> int:
@@ -126,7 +145,8 @@ def main() -> int:
 def bench(folder: Path, mib: int, rounds: int) -> None:
     """Run the ways in turn, and print their figures."""
     bundle = Bundle(folder, mib * MIB, [OLD])
-    ratios, waits, own, commands, memory = [], [], [], [], []
+    ratios, own, commands, memory = [], [], [], []
+    waits = Waits([], [])
     with key_service(folder, bundle) as device:
         for _round in range(rounds):
             command = _in_new_engine(device, time_command)
@@ -135,18 +155,17 @@ def bench(folder: Path, mib: int, rounds: int) -> None:
             ratios.append(seconds / command)
             own.append(seconds)
             commands.append(command)
-            waits += times
+            waits.status.extend(times.status)
+            waits.late.extend(times.late)
             memory.append(used)
-    waits.sort()
+        course = _in_new_engine(device, watch_memory)
     print(f"\n{mib} MiB in 7 images, medians of {rounds} rounds")
     print(f"  the command {statistics.median(commands):.2f} s, the agent {statistics.median(own):.2f} s")
     print(f"  ratio {statistics.median(ratios):.3f} ({min(ratios):.3f}-{max(ratios):.3f})")
-    print(
-        f"  status while it loads, {len(waits)} times: p50 {_at(waits, 0.5):.1f} ms, "
-        f"p99 {_at(waits, 0.99):.1f} ms, most {waits[-1] * 1000:.1f} ms"
-    )
+    waits.show()
     before, peak, after = (statistics.median(row[place] for row in memory) for place in range(3))
     print(f"  memory of the agent: {before:.0f} MiB idle, {peak:.0f} at most, {after:.0f} after")
+    print("  after each of its unlocks:", " ".join(f"{mib:.0f}" for mib in course), "MiB")
 
 
 def time_command(device: Device, engine: PrivateDockerd) -> float:
@@ -159,13 +178,24 @@ def time_command(device: Device, engine: PrivateDockerd) -> float:
 
 def time_agent(
     device: Device, engine: PrivateDockerd, *, look_s: float
-) -> tuple[float, list[float], tuple[float, float, float]]:
+) -> tuple[float, Waits, tuple[float, float, float]]:
     """Return what the agent takes: seconds, those of each status, its memory before, at most and after."""
     with _agent(device, engine) as agent:
         before, _peak = agent.memory()
         seconds, times = agent.unlock(look_s)
         after, peak = agent.memory()
         return seconds, times, (before, peak, after)
+
+
+def watch_memory(device: Device, engine: PrivateDockerd) -> list[float]:
+    """Return one agent's memory after each of several unlocks, in MiB; the engine is emptied between."""
+    course = []
+    with _agent(device, engine) as agent:
+        for _unlock in range(_UNLOCKS):
+            agent.unlock(_POLL_S)
+            course.append(agent.memory()[0])
+            engine.empty()
+    return course
 
 
 @contextmanager
@@ -225,10 +255,6 @@ def _in_new_engine(device: Device, way: Callable[[Device, PrivateDockerd], _Resu
         drop_from_cache(device.bundle.inputs())
         time.sleep(_PAUSE_S)
         return way(device, engine)
-
-
-def _at(waits: Sequence[float], part: float) -> float:
-    return waits[min(len(waits) - 1, int(part * len(waits)))] * 1000
 
 
 if __name__ == "__main__":

@@ -78,6 +78,7 @@ def serve_agent(
     context = None if place.tls is None else tls_context(place.tls, client_ca=place.client_ca)
     limits = limits or AgentLimits()
     metrics = AgentMetrics()
+    log_json_lines()
     with (
         only_agent(settings),
         _listener(place) as (listener, url),
@@ -86,7 +87,6 @@ def serve_agent(
         closing(StatusLine(unlocker)),
         closing(Autostart(unlocker, agent)),
     ):
-        log_json_lines()
         around = Surroundings(
             unlocker=unlocker,
             access=access,

@@ -97,8 +97,8 @@ def unlock(
 ) -> None:
     """Fetch the fragment, load the archive's images into the engine and prove that all are there.
 
-    ARCHIVE is a file, NAME.001 of one in parts, or a place from which only what is needed is read: https://… or
-    oci://HOST/REPOSITORY:TAG.
+    ARCHIVE is a file, NAME.001 of one in parts, or a place of which only what is needed is read:
+    https://… or oci://HOST/REPOSITORY:TAG.
 
     An `age` archive must be signed by a trusted key; what a `cbc` archive must hold is said by --image-id, or
     by a signed NAME.release.json beside it. Nothing else is loaded, and nothing at all where everything is
