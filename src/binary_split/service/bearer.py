@@ -16,10 +16,10 @@ _SCHEME = re.compile(r"bearer(?![!#$%&'*+.^_`|~0-9A-Za-z-])", re.IGNORECASE)
 class BearerToken(HTTPBearer):
     """The security scheme for OpenAPI, with a stricter reading than the library's."""
 
-    def __init__(self) -> None:
+    def __init__(self, description: str = "A token from `binary-split token issue`.") -> None:
         super().__init__(
             scheme_name="bearerToken",
-            description="A token from `binary-split token issue`.",
+            description=description,
             auto_error=False,
         )
 
@@ -29,13 +29,22 @@ class BearerToken(HTTPBearer):
         Raises:
             ProblemError: there is none (401), or the header is malformed or there twice (400).
         """
-        values = request.headers.getlist("authorization")
-        if len(values) > 1:
-            raise ProblemError(MALFORMED_TOKEN)
-        # Another scheme is "no credentials" to us: the client does not know what we want.
-        if not values or not _SCHEME.match(values[0]):
-            raise ProblemError(NO_TOKEN)
-        match = _CREDENTIALS.fullmatch(values[0])
-        if match is None:
-            raise ProblemError(MALFORMED_TOKEN)
-        return match[1]
+        return read_bearer(request)
+
+
+def read_bearer(request: Request) -> str:
+    """Return the request's token.
+
+    Raises:
+        ProblemError: there is none (401), or the header is malformed or there twice (400).
+    """
+    values = request.headers.getlist("authorization")
+    if len(values) > 1:
+        raise ProblemError(MALFORMED_TOKEN)
+    # Another scheme is "no credentials" to us: the client does not know what we want.
+    if not values or not _SCHEME.match(values[0]):
+        raise ProblemError(NO_TOKEN)
+    match = _CREDENTIALS.fullmatch(values[0])
+    if match is None:
+        raise ProblemError(MALFORMED_TOKEN)
+    return match[1]

@@ -30,8 +30,13 @@ def tls_files(certificate: Path | None, key: Path | None) -> TlsFiles | None:
     return TlsFiles(certificate, key)
 
 
-def tls_context(files: TlsFiles) -> ssl.SSLContext:
+def tls_context(files: TlsFiles, *, client_ca: Path | None = None) -> ssl.SSLContext:
     """Return the server's TLS context: version 1.2 or newer.
+
+    Args:
+        files: of the server.
+        client_ca: certificates, in PEM, of those who say who a client is. A client may still come without a
+            certificate; one that it shows must be good.
 
     Raises:
         ConfigError: the files cannot be read, or are no certificate with its key.
@@ -49,4 +54,10 @@ def tls_context(files: TlsFiles) -> ssl.SSLContext:
         raise ConfigError(
             f"{files.certificate} and {files.key} are no certificate with its unencrypted private key, in PEM"
         ) from error
+    if client_ca is not None:
+        try:
+            context.load_verify_locations(client_ca)
+        except (ssl.SSLError, OSError, ValueError) as error:
+            raise ConfigError(f"{client_ca} holds no certificates in PEM, or cannot be read") from error
+        context.verify_mode = ssl.CERT_OPTIONAL
     return context
