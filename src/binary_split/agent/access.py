@@ -36,7 +36,7 @@ class CallerKind(StrEnum):
     """By what a caller may use the agent."""
 
     LOCAL = "local"
-    CERTIFICATE = "certificate"
+    MTLS = "mtls"
     BEARER = "bearer"
     SESSION = "session"
 
@@ -60,13 +60,12 @@ class Access:
     """Decides who may use the agent.
 
     Args:
-        token_hash: of the agent's own token, by :func:`~binary_split.agent.sessions.hash_secret`; None lets
-            nobody in by a token, and so nobody sign in.
+        token: the agent's own; its hash is kept. The empty one lets nobody in by a token, and nobody sign in.
         sessions: of those who signed in.
     """
 
-    def __init__(self, token_hash: bytes | None, sessions: Sessions | None = None) -> None:
-        self._token_hash = token_hash
+    def __init__(self, token: str = "", sessions: Sessions | None = None) -> None:
+        self._token_hash = hash_secret(token) if token else None
         self.sessions = sessions or Sessions()
 
     @property
@@ -84,7 +83,7 @@ class Access:
         if connection.is_unix:
             return Caller(CallerKind.LOCAL)
         if connection.certified:
-            return Caller(CallerKind.CERTIFICATE, name=connection.certified)
+            return Caller(CallerKind.MTLS, name=connection.certified)
         secret = read_cookie(request, SESSION_COOKIE)
         if secret and self.sessions.is_live(secret):
             return Caller(CallerKind.SESSION, session=secret)

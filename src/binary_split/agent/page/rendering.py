@@ -15,7 +15,7 @@ from binary_split.service.cookies import set_cookie
 from binary_split.service.pages import page_headers
 
 STATIC = Path(__file__).parent / "static"
-HEADERS = {**page_headers(scripts=True), "Vary": "Accept-Language, Cookie"}
+HEADERS = page_headers(scripts=True)
 _TEMPLATES = Path(__file__).parent / "templates"
 _YEAR_S = 365 * 24 * 3600
 

@@ -1,4 +1,4 @@
-"""What the page is about."""
+"""What the page is about, beside the unlock itself."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from binary_split.agent.settings import AgentSettings
-from binary_split.agent.unlocker import Unlocker
 from binary_split.unlock.records import InstalledRelease
 
 ReadReleases = Callable[[], Sequence[InstalledRelease] | None]
@@ -16,16 +15,14 @@ ReadReleases = Callable[[], Sequence[InstalledRelease] | None]
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What the page is about.
+    """What the page is about, beside the unlock itself.
 
     Attributes:
-        unlocker: does what its buttons say.
         agent: names the archives.
         device_id: how the key service calls this device; None where nothing says so.
         read_releases: gives what is installed.
     """
 
-    unlocker: Unlocker
     agent: AgentSettings
     device_id: str | None
     read_releases: ReadReleases
