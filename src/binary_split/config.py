@@ -111,6 +111,19 @@ class Limits:
     engine_line_bytes: int = 1 * MIB  # of the answer to a load
     engine_error_lines: int = 10
 
+    # The agent.
+    agent_archives: int = 64
+    agent_token_characters: int = 16  # at least: it is not a password that a person remembers
+    agent_body_bytes: int = 16 * KIB  # of a request: the longest token, escaped as JSON, and some
+    agent_state_bytes: int = 16 * MIB  # of its state file, which names the images that were proven
+    agent_answer_s: float = 2.0  # that the answer to a wish waits for what can be told at once
+    agent_proof_s: float = 10.0  # until readiness is asked of the engine again
+    agent_end_s: float = 8.0  # that the end waits for an unlock to leave its loads
+    agent_event_s: float = 0.2  # between two events of a stream, at least
+    agent_heartbeat_s: float = 15.0  # of a stream with nothing to say, at most
+    agent_streams: int = 32  # readers of events at a time
+    agent_wishes_per_minute: int = 60  # to unlock or to cancel, of all callers together
+
 
 LIMITS = Limits()
 
@@ -126,6 +139,7 @@ class Settings:
         device_key_file: holds this device's private key, to which fragments are sealed.
         device_id: how the key service calls this device; None takes the service's word.
         credentials_folder: where systemd put the unit's credentials (systemd.exec(5)), for it alone to read.
+        agent: the table ``[agent]`` as it stands in the file; ``agent.settings`` says what may be in it.
     """
 
     key_service: str | None = None
@@ -140,6 +154,7 @@ class Settings:
     device_id: str | None = None
     credentials_folder: Path | None = None
     state: Path | None = None
+    agent: Mapping[str, Any] = field(default_factory=dict)
 
 
 _TOKEN_VARIABLE = "BINARY_SPLIT_TOKEN"  # noqa: S105 - the variable's name, not a token
@@ -154,7 +169,7 @@ _TEXT_SETTINGS = (
     "device_id",
     "state",
 )
-_KNOWN_SETTINGS = {*_TEXT_SETTINGS, "image_ids", "insecure_http"}
+_KNOWN_SETTINGS = {*_TEXT_SETTINGS, "agent", "image_ids", "insecure_http"}
 
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -191,7 +206,17 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         device_id=_text(table, "device_id"),
         credentials_folder=credentials,
         state=_path(table, "state"),
+        agent=_table(table, "agent"),
     )
+
+
+def state_folder(settings: Settings) -> Path:
+    """Return the folder of the journal: the one that is set, or the usual one.
+
+    Raises:
+        ConfigError: none is set, and the user has no home.
+    """
+    return settings.state or default_state_folder()
 
 
 def default_state_folder(environ: Mapping[str, str] = os.environ) -> Path:
@@ -289,6 +314,13 @@ def _path(table: Mapping[str, Any], name: str) -> Path | None:
 
     value = _text(table, name)
     return Path(value) if value else None
+
+
+def _table(table: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = table.get(name, {})
+    if not isinstance(value, dict):
+        raise ConfigError(f"setting {name} must be a table")
+    return value
 
 
 def _parse_image_ids(table: object) -> dict[ImageRef, Digest]:

@@ -50,7 +50,9 @@ BinarySplitError
 ├── UnlockError
 │   ├── JournalError
 │   ├── DowngradeError
-│   └── DiskSpaceError
+│   ├── DiskSpaceError
+│   ├── ArchiveNotConfiguredError
+│   └── UnlockBusyError
 └── KeyStoreError
     ├── KeyStoreStateError
     ├── KeyEncryptionKeyError
@@ -519,6 +521,23 @@ class DiskSpaceError(UnlockError):
     code = "disk-space"
     exit_code = 83
     hint = "Free space, remove old releases with `binary-split prune`, or try --low-disk."
+
+
+class ArchiveNotConfiguredError(UnlockError):
+    """The agent was asked for an archive that its configuration does not name."""
+
+    code = "archive-not-configured"
+    exit_code = 84
+    hint = "Name one of `[agent.archives]` in the agent's configuration, or add it there."
+
+
+class UnlockBusyError(UnlockError):
+    """The agent is unlocking another release, and does one at a time."""
+
+    code = "unlock-busy"
+    exit_code = 85
+    retryable = True
+    hint = "Wait until the unlock that is under way has ended, or cancel it."
 
 
 class KeyStoreError(BinarySplitError):

@@ -3,14 +3,41 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import NamedTuple
 
 from binary_split.model import ItemProgress, Progress, ProgressSink
 
 ERROR_STEP = "error"
 """The step that a failure enters: what was under way before it is not complete."""
+
+
+class Rate(NamedTuple):
+    """How fast a step goes, in bytes a second, and how long it still takes at that rate; None: not known."""
+
+    bytes_per_s: float
+    remaining_s: float | None
+
+
+class StepRate:
+    """Measures the mean rate of each step of one piece of work."""
+
+    def __init__(self) -> None:
+        self._step: str | None = None
+        self._started = time.monotonic()
+
+    def measure(self, progress: Progress) -> Rate:
+        """Return the rate of the step that the progress is about; its time begins with its first progress."""
+        now = time.monotonic()
+        if progress.step != self._step:
+            self._step, self._started = progress.step, now
+        elapsed = now - self._started
+        rate = progress.done / elapsed if elapsed > 0 else 0.0
+        remaining = (progress.total - progress.done) / rate if progress.total and rate else None
+        return Rate(rate, remaining)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import hmac
 from dataclasses import dataclass, field
 from enum import StrEnum
 from http import HTTPStatus
+from pathlib import Path
 from typing import Annotated
 
 from fastapi import Security
@@ -17,13 +18,15 @@ from starlette.requests import Request
 
 from binary_split.agent.origins import is_own_origin, is_safe
 from binary_split.agent.sessions import Sessions, hash_secret
+from binary_split.config import LIMITS
+from binary_split.errors import ConfigError
+from binary_split.files import read_secret
 from binary_split.service.bearer import read_bearer
 from binary_split.service.connection import connection_of
 from binary_split.service.cookies import read_cookie
 from binary_split.service.problems import REJECTED_TOKEN, Problem, ProblemError
 
 SESSION_COOKIE = "binary-split-agent-session"
-TOKEN_PREFIX = "bsa_"  # noqa: S105 - what secret scanners look for, not a token
 JSON = "application/json"
 
 NOT_JSON = Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The body must be application/json.")
@@ -120,8 +123,8 @@ class _AccessScheme(HTTPBearer):
 
     def __init__(self) -> None:
         super().__init__(
-            scheme_name="agentToken",
-            description="The agent's own token. By the unix socket, or with a client certificate, none is needed.",
+            scheme_name="bearerToken",
+            description="The agent's own token. On its unix socket, or with a client certificate, none is needed.",
             auto_error=False,
         )
 
@@ -132,3 +135,20 @@ class _AccessScheme(HTTPBearer):
 
 CallerOf = Annotated[Caller, Security(_AccessScheme())]
 """For a route: who asks; nobody who may not gets as far as its body."""
+
+
+def read_agent_token(path: Path) -> str:
+    """Read the agent's own token.
+
+    Raises:
+        SecretFileError: it cannot be read, or is open to others.
+        ConfigError: it is short enough to be guessed.
+    """
+    content = read_secret(path, what="agent's token", max_bytes=LIMITS.token_bytes, is_private=True)
+    token = content.decode("ascii", "replace").strip()
+    if len(token) < LIMITS.agent_token_characters:
+        raise ConfigError(
+            f"the agent's token in {path} is shorter than {LIMITS.agent_token_characters} characters",
+            hint="Make one: `head -c 32 /dev/urandom | base64`.",
+        )
+    return token

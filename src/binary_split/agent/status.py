@@ -67,7 +67,7 @@ class Status:
         version: of the release, once it is known; empty before.
         done_bytes: of the step that is under way.
         total_bytes: of that step; None where that is not known.
-        rate_bytes_per_s: of late.
+        rate_bytes_per_s: mean of the step so far.
         remaining_s: at that rate; None where it cannot be known.
         waiting_for: who is waited for, once nothing has moved for a while; empty before.
         images: those of the release, once they are known.

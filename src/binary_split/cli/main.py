@@ -53,6 +53,7 @@ _COMMANDS = {
     "token": ("binary_split.cli.tokens", "token", "Issue, revoke and list the key service's tokens."),
     "release": ("binary_split.cli.release", "release", "Seal a fragment to a device without network."),
     "admin": ("binary_split.cli.admin", "admin", "Administrate the key service, here or over the network."),
+    "agent": ("binary_split.cli.agent", "agent", "Run the agent: unlock over HTTP, with status and progress."),
     "keyservice": ("binary_split.cli.keyservice", "keyservice", "Set up and run the key service."),
 }
 

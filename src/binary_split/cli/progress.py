@@ -13,7 +13,7 @@ import click
 from binary_split.cli.output import describe_error, emit_json, silence_stdout
 from binary_split.errors import BinarySplitError
 from binary_split.model import Progress, ProgressSink, ignore_progress
-from binary_split.progress import steady_progress
+from binary_split.progress import Rate, StepRate, steady_progress
 
 Mode = Literal["auto", "bar", "json", "none"]
 
@@ -63,7 +63,8 @@ class _JsonLines:
     """Writes a line where something begins, ends, stalls or moves again, and one every 0.2 s between."""
 
     def __init__(self) -> None:
-        self._started = self._step_started = time.monotonic()
+        self._started = time.monotonic()
+        self._rate = StepRate()
         self._last: Progress | None = None
         self._next_event = 0.0
         self._has_reader = True
@@ -71,12 +72,12 @@ class _JsonLines:
     def __call__(self, progress: Progress) -> None:
         now = time.monotonic()
         last = self._last
-        if last is None or last.step != progress.step:
-            self._step_started = now
-        elif _phase(last) == _phase(progress) and now < self._next_event:
+        rate = self._rate.measure(progress)
+        is_same = last is not None and last.step == progress.step and _phase(last) == _phase(progress)
+        if is_same and now < self._next_event:
             return
         self._last, self._next_event = progress, now + _EVENT_INTERVAL_S
-        self.emit(self._describe(progress, now))
+        self.emit(self._describe(progress, rate, now))
 
     def emit(self, event: dict[str, Any]) -> None:
         """Write an event, if there is still somebody who reads: the work is not for the reader alone."""
@@ -88,17 +89,14 @@ class _JsonLines:
             self._has_reader = False
             silence_stdout()
 
-    def _describe(self, progress: Progress, now: float) -> dict[str, Any]:
-        elapsed = now - self._step_started
-        rate = progress.done / elapsed if elapsed > 0 else 0.0
-        remaining = (progress.total - progress.done) / rate if progress.total and rate else None
+    def _describe(self, progress: Progress, rate: Rate, now: float) -> dict[str, Any]:
         return {
             "event": "progress",
             "step": progress.step,
             "done_bytes": progress.done,
             "total_bytes": progress.total,
-            "rate_bytes_per_s": round(rate),
-            "remaining_s": None if remaining is None else round(remaining, 1),
+            "rate_bytes_per_s": round(rate.bytes_per_s),
+            "remaining_s": None if rate.remaining_s is None else round(rate.remaining_s, 1),
             "elapsed_s": round(now - self._started, 3),
             "images": [
                 {"name": item.name, "done_bytes": item.done, "total_bytes": item.total}

@@ -16,19 +16,15 @@ _SCHEME = re.compile(r"bearer(?![!#$%&'*+.^_`|~0-9A-Za-z-])", re.IGNORECASE)
 class BearerToken(HTTPBearer):
     """The security scheme for OpenAPI, with a stricter reading than the library's."""
 
-    def __init__(self, description: str = "A token from `binary-split token issue`.") -> None:
+    def __init__(self) -> None:
         super().__init__(
             scheme_name="bearerToken",
-            description=description,
+            description="A token from `binary-split token issue`.",
             auto_error=False,
         )
 
     async def __call__(self, request: Request) -> str:  # type: ignore[override]  # a str is all that is needed
-        """Return the request's token.
-
-        Raises:
-            ProblemError: there is none (401), or the header is malformed or there twice (400).
-        """
+        """Return the request's token, as `read_bearer` does."""
         return read_bearer(request)
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from binary_split.errors import ConfigError
 
 _BACKLOG = 4096  # the kernel takes its own limit where that is less
+_UNIX_MODE = 0o660
 
 
 def open_listener(host: str, port: int, *, plain: bool) -> socket.socket:
@@ -30,6 +35,39 @@ def open_listener(host: str, port: int, *, plain: bool) -> socket.socket:
     # Inherited by each connection. asyncio leaves it off here, and every answer would wait 40 ms for an ACK.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
+
+
+@contextmanager
+def unix_listener(path: Path) -> Iterator[socket.socket]:
+    """Give a listening socket in the file system, which its owner and its group may open; it is removed after.
+
+    Raises:
+        ConfigError: there is something else at the path, or it cannot be made.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as listener:
+        try:
+            if path.is_socket() and not _answers(path):
+                path.unlink()  # of a process that was killed
+            listener.bind(str(path))
+            path.chmod(_UNIX_MODE)  # before it listens: nobody comes in between
+            listener.listen(_BACKLOG)
+        except OSError as error:
+            reason = "something is there already" if error.errno == errno.EADDRINUSE else error.strerror
+            raise ConfigError(f"cannot listen on {path}: {reason or error}") from error
+        try:
+            yield listener
+        finally:
+            with suppress(OSError):
+                path.unlink()
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            return False
+    return True
 
 
 def listener_url(listener: socket.socket, *, plain: bool) -> str:

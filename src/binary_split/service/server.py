@@ -93,10 +93,12 @@ def run_server(server: uvicorn.Server, listener: socket.socket, *, threads: int 
 
 
 class _Loop(_BaseLoop):
-    """An event loop that takes TLS connections through a door of ours."""
+    """An event loop that takes TLS connections through a door of ours, and those of a unix socket."""
 
     async def create_server(self, protocol_factory: Any, *args: Any, **options: Any) -> Any:
         context, listener = options.get("ssl"), options.get("sock")
+        if listener is not None and listener.family == socket.AF_UNIX:
+            return await super().create_unix_server(protocol_factory, sock=listener)
         if context is None or listener is None:
             return await super().create_server(protocol_factory, *args, **options)
         return TlsDoor(listener, protocol_factory, context)

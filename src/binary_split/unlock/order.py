@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -9,6 +10,14 @@ from typing import Protocol
 from binary_split.model import Fragment, ImagePins, ImageRef
 from binary_split.unlock.checking import ExpectedImage
 from binary_split.unlock.opening import SignedRelease, Trust
+from binary_split.unlock.records import InstalledRelease
+
+PlanSink = Callable[[InstalledRelease, Collection[ImageRef]], None]
+"""Is told, once it is known, which release it is and which of its images are lacking; must not raise."""
+
+
+def ignore_plan(_release: InstalledRelease, _lacking: Collection[ImageRef]) -> None:
+    """Be the sink for whoever does not want to know."""
 
 
 class FragmentSource(Protocol):

@@ -13,7 +13,7 @@ from binary_split.archive.age import FragmentIdentity
 from binary_split.archive.detect import ArchiveFormat, read_format
 from binary_split.config import LIMITS
 from binary_split.engines import Abort, Engine, LayerReuse
-from binary_split.errors import BinarySplitError
+from binary_split.errors import BinarySplitError, EngineAbortedError
 from binary_split.model import Fragment, Progress, ProgressSink, ignore_progress
 from binary_split.oci.blob import Blob
 from binary_split.oci.layout import LayoutTar
@@ -30,7 +30,7 @@ from binary_split.unlock.opening import (
     open_cbc,
     open_signed,
 )
-from binary_split.unlock.order import FragmentSource, UnlockOrder, UnlockResult
+from binary_split.unlock.order import FragmentSource, PlanSink, UnlockOrder, UnlockResult, ignore_plan
 from binary_split.unlock.plan import index_layers, layer_opener, plan_images
 from binary_split.unlock.records import InstalledRelease, Move, Transaction
 from binary_split.unlock.staging import image_number, part_tar, staged_images, staging_ref
@@ -41,6 +41,7 @@ _T = TypeVar("_T")
 
 KEY_SERVICE = "the key service"
 OTHER_UNLOCK = "another unlock"
+_ENDS = (State.READY, State.ERROR)
 _SWEEP_S = 1.0  # after Ctrl-C; what is left by then is removed by the next run
 
 
@@ -51,6 +52,7 @@ def unlock(
     journal: Journal,
     *,
     report: ProgressSink = ignore_progress,
+    on_plan: PlanSink = ignore_plan,
     abort: Abort | None = None,
 ) -> UnlockResult:
     """Make the engine have every image of a release; does nothing where it has them all.
@@ -61,15 +63,16 @@ def unlock(
         source: gives the fragment, if one is needed.
         journal: of that engine.
         report: is told of progress, at least once a second.
-        abort: ends the unlock from another thread.
+        on_plan: is told what is lacking, where anything is.
+        abort: ends the unlock from another thread: at the next step, or within a second while images are
+            loaded. What is being committed is finished.
 
     Raises:
         BinarySplitError: of the kind of whatever went wrong; the images that were there before still are.
     """
-    run = _Run(order, engine, source, journal, report, abort or Abort())
+    run = _Run(order, engine, source, journal, report, on_plan, abort or Abort())
     try:
-        waiting = Progress(State.CHECKING, waiting_for=OTHER_UNLOCK)
-        with journal.locked(lambda: report(waiting)):
+        with journal.locked(run.wait_for_other):
             return run.unlock()
     except BaseException:
         run.enter(State.ERROR)
@@ -82,7 +85,7 @@ def plan_unlock(order: UnlockOrder, engine: Engine, source: FragmentSource, jour
     Raises:
         BinarySplitError: as for `unlock`.
     """
-    run = _Run(order, engine, source, journal, ignore_progress, Abort())
+    run = _Run(order, engine, source, journal, ignore_progress, ignore_plan, Abort())
     return run.plan()
 
 
@@ -96,6 +99,7 @@ class _Run:
         source: FragmentSource,
         journal: Journal,
         report: ProgressSink,
+        on_plan: PlanSink,
         abort: Abort,
     ) -> None:
         self._order = order
@@ -103,6 +107,7 @@ class _Run:
         self._source = source
         self._journal = journal
         self._report = report
+        self._on_plan = on_plan
         self._abort = abort
         self._state = State.IDLE
 
@@ -115,9 +120,20 @@ class _Run:
             return name_archive(source)
 
     def enter(self, state: State) -> None:
-        """Enter a state and say so."""
+        """Enter a state and say so; one that is an end is entered whatever was asked for."""
+        if state not in _ENDS:
+            self._verify_wanted()
         self._state = advance(self._state, state)
         self._report(Progress(state))
+
+    def wait_for_other(self) -> None:
+        """Say that another unlock is waited for."""
+        self._verify_wanted()
+        self._report(Progress(State.CHECKING, waiting_for=OTHER_UNLOCK))
+
+    def _verify_wanted(self) -> None:
+        if self._abort.is_set():
+            raise EngineAbortedError("the unlock was ended before it was complete")
 
     def plan(self) -> LoadPlan:
         """Find out what is to be done."""
@@ -144,6 +160,7 @@ class _Run:
                 self._journal.write_release(release)
                 self.enter(State.READY)
                 return UnlockResult(plan.expected())
+            self._on_plan(release, plan.lacking)
             verify_room(plan, self._engine.describe())
             self.enter(State.LOADING_IMAGES)
             transaction = _begin(self._journal, plan, release)

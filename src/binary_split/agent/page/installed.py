@@ -6,9 +6,35 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from binary_split.config import Settings, state_folder
+from binary_split.engines import open_engine
+from binary_split.errors import BinarySplitError
+from binary_split.unlock.journal import Journal
 from binary_split.unlock.records import InstalledRelease
 
 MOST_ROWS = 5
+
+
+class InstalledReleases:
+    """Reads the journal of this device's engine, which is asked once alone for its name.
+
+    Args:
+        settings: of the device.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._journal: Journal | None = None
+
+    def __call__(self) -> Sequence[InstalledRelease] | None:
+        """Return what is installed, oldest first; None where that cannot be known now."""
+        try:
+            if self._journal is None:
+                engine = open_engine(self._settings.engine)
+                self._journal = Journal(state_folder(self._settings), engine.describe())
+            return self._journal.read_releases()
+        except BinarySplitError:
+            return None
 
 
 @dataclass(frozen=True, slots=True)

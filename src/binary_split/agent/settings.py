@@ -1,0 +1,124 @@
+"""What the agent is told by the table ``[agent]`` of the configuration file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from binary_split.config import LIMITS
+from binary_split.errors import ArchiveNotConfiguredError, ConfigError
+from binary_split.model import is_tag
+
+ARCHIVE_NAME = r"[a-z0-9][a-z0-9._-]{0,63}"
+_NAME = re.compile(ARCHIVE_NAME)
+_KNOWN = {"archives", "default", "names", "resume", "token_file"}
+_KNOWN_OF_ARCHIVE = {"path", "version"}
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveChoice:
+    """An archive that may be asked for.
+
+    Attributes:
+        name: by which it is; a path is never taken from a request.
+        path: where it is; it may come and go, as a medium does.
+        version: which it must be; None: any, which a ``cbc`` archive does not allow.
+    """
+
+    name: str
+    path: Path
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSettings:
+    """The agent's own settings.
+
+    Attributes:
+        archives: those that may be asked for, by name.
+        default: the name of the one that is meant where none is named; empty where there is no archive.
+        resume: whether an unlock that a power cut or a restart ended is begun again by itself.
+        token_file: holds the token that opens the agent itself to remote callers.
+        names: of the host by which a browser may reach it, beside the loopback ones and its own address.
+    """
+
+    archives: Mapping[str, ArchiveChoice]
+    default: str = ""
+    resume: bool = True
+    token_file: Path | None = None
+    names: tuple[str, ...] = ()
+
+    def choose(self, name: str) -> ArchiveChoice:
+        """Return the archive of a name, or the default one for the empty name.
+
+        Raises:
+            ArchiveNotConfiguredError: there is none.
+        """
+        choice = self.archives.get(name or self.default)
+        if choice is None:
+            raise ArchiveNotConfiguredError(
+                f"no archive {name!r} is configured" if name else "no archive is configured"
+            )
+        return choice
+
+
+def parse_agent_settings(table: Mapping[str, Any]) -> AgentSettings:
+    """Parse the table.
+
+    Raises:
+        ConfigError: it holds a setting that does not exist, or one that makes no sense.
+    """
+    _verify_known("[agent]", table, _KNOWN)
+    rows = table.get("archives", {})
+    if not isinstance(rows, dict) or len(rows) > LIMITS.agent_archives:
+        raise ConfigError(f"[agent.archives] must be a table of at most {LIMITS.agent_archives} archives")
+    archives = {name: _parse_archive(name, row) for name, row in rows.items()}
+    default = _text(table, "default") or next(iter(archives), "")
+    if default and default not in archives:
+        raise ConfigError(f"[agent] default = {default!r} names none of [agent.archives]")
+    resume = table.get("resume", True)
+    if not isinstance(resume, bool):
+        raise ConfigError("[agent] resume must be true or false")
+    token_file = _text(table, "token_file")
+    return AgentSettings(
+        archives, default, resume, Path(token_file) if token_file else None, _parse_names(table)
+    )
+
+
+def _parse_archive(name: str, row: object) -> ArchiveChoice:
+    """Parse ``NAME = "PATH"`` or ``NAME = {path = "PATH", version = "V"}``."""
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"not a name of an archive: {name[:80]!r}", hint=f"Write {ARCHIVE_NAME}.")
+    table = {"path": row} if isinstance(row, str) else row
+    if not isinstance(table, dict):
+        raise ConfigError(f"[agent.archives] {name} must be a path or a table")
+    _verify_known(f"[agent.archives.{name}]", table, _KNOWN_OF_ARCHIVE)
+    path, version = _text(table, "path"), _text(table, "version")
+    if not path:
+        raise ConfigError(f"[agent.archives.{name}] has no path")
+    if version is not None and not is_tag(version):
+        raise ConfigError(f"[agent.archives.{name}] version is none: {version[:80]!r}")
+    return ArchiveChoice(name, Path(path), version)
+
+
+def _parse_names(table: Mapping[str, Any]) -> tuple[str, ...]:
+    names = table.get("names", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
+        raise ConfigError('[agent] names must be a list of host names, such as ["device.example"]')
+    return tuple(names)
+
+
+def _verify_known(where: str, table: Mapping[str, Any], known: set[str]) -> None:
+    unknown = sorted(set(table) - known)
+    if unknown:
+        raise ConfigError(f"{where}: no such setting: {', '.join(unknown)}")
+
+
+def _text(table: Mapping[str, Any], name: str) -> str | None:
+    value = table.get(name)
+    if value is not None and not isinstance(value, str):
+        raise ConfigError(f"[agent] {name} must be a text")
+    return value
