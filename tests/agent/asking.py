@@ -1,4 +1,4 @@
-"""An application that answers who asked, on real sockets, and ways to ask it that no library would let through."""
+"""A door of a service on a real socket, and ways to ask there that no library would let through."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import http.client
 import socket
 import ssl
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from email.message import Message
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -21,7 +22,7 @@ from binary_split.service.server import build_server, run_server
 class Answer:
     status: int
     text: str
-    headers: Mapping[str, str]
+    headers: Message
 
 
 @dataclass(frozen=True)
@@ -44,14 +45,16 @@ class Door:
                 connection.putheader("Content-Length", str(len(body)))
             connection.endheaders(body.encode())
             answer = connection.getresponse()
-            return Answer(answer.status, answer.read().decode(), dict(answer.headers))
+            return Answer(answer.status, answer.read().decode(), answer.headers)
         finally:
             connection.close()
 
     def _connect(self) -> http.client.HTTPConnection:
         if self.context is not None:
             return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=10, context=self.context)
-        connection = http.client.HTTPConnection("localhost" if self.path else "127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection(
+            "localhost" if self.path else "127.0.0.1", self.port or 80, timeout=10
+        )
         if self.path is not None:
             connection.sock = socket.socket(socket.AF_UNIX)
             connection.sock.settimeout(10)
@@ -60,7 +63,9 @@ class Door:
 
 
 @contextmanager
-def listening(app: ASGIApp | FastAPI, listener: socket.socket, context: ssl.SSLContext | None) -> Iterator[None]:
+def listening(
+    app: ASGIApp | FastAPI, listener: socket.socket, context: ssl.SSLContext | None
+) -> Iterator[None]:
     """Answer on a listening socket until the block ends."""
     server = build_server(app, context, head_s=5)
     thread = threading.Thread(target=run_server, args=(server, listener))

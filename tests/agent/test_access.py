@@ -185,7 +185,19 @@ def test_our_own_names_are_answered(unix: Door, loopback: Door) -> None:
 def test_authorities_are_read_strictly() -> None:
     assert parse_authority("a.example:8443") == ("a.example", 8443)
     assert parse_authority("[0:0::1]:1") == ("::1", 1)
-    for wrong in ("", ":1", "a:0", "a:65536", "a:1x", "[::1", "[::1]1", "[1.2.3.4]", "[fe80::1%eth0]", "a/b", "u@a"):
+    for wrong in (
+        "",
+        ":1",
+        "a:0",
+        "a:65536",
+        "a:1x",
+        "[::1",
+        "[::1]1",
+        "[1.2.3.4]",
+        "[fe80::1%eth0]",
+        "a/b",
+        "u@a",
+    ):
         assert parse_authority(wrong) is None, wrong
 
 
@@ -211,7 +223,9 @@ def client_context(files: TlsFiles, folder: Path, identity: Identity | None) -> 
     return context
 
 
-def test_a_certificate_of_the_clients_authority_opens_and_no_other_does(access: Access, tmp_path: Path) -> None:
+def test_a_certificate_of_the_clients_authority_opens_and_no_other_does(
+    access: Access, tmp_path: Path
+) -> None:
     authority, other = make_authority(), make_authority()
     with tls_door(access, tmp_path, authority) as (port, files):
         known = client_context(files, tmp_path, make_leaf(authority))

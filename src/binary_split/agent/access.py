@@ -81,7 +81,7 @@ class Access:
         return self._token_hash is not None and hmac.compare_digest(hash_secret(text), self._token_hash)
 
     def find_caller(self, request: Request) -> Caller | None:
-        """Return who asks, judged by the connection and the cookie alone, as for a page; None for a stranger."""
+        """Return who asks, by the connection and the cookie alone, as for a page; None for a stranger."""
         connection = connection_of(request.scope)
         if connection.is_unix:
             return Caller(CallerKind.LOCAL)
@@ -124,7 +124,7 @@ class _AccessScheme(HTTPBearer):
     def __init__(self) -> None:
         super().__init__(
             scheme_name="bearerToken",
-            description="The agent's own token. On its unix socket, or with a client certificate, none is needed.",
+            description="The agent's own token. Its unix socket and client certificates need none.",
             auto_error=False,
         )
 

@@ -106,7 +106,7 @@ def _may_come(request: Request) -> bool:
 
 
 def _own_origin(request: Request) -> str:
-    """Return the origin of the agent's page, as a browser that reaches it by this request's name writes it."""
+    """Return the origin of the agent's page, as a browser that came by this request's name writes it."""
     scheme = request.scope["scheme"]
     parsed = parse_authority(request.headers.get("host", ""))
     if parsed is None:

@@ -107,7 +107,7 @@ def test_amounts_are_written_as_each_language_does() -> None:
     assert write_bytes(english, 999) == "999\u00a0B"
     assert write_bytes(english, 999_600) == "1.0\u00a0MB"
     assert write_bytes(german, 1_250_000_000) == "1,2\u00a0GB"
-    assert write_bytes(ukrainian, 12_500_000) == "12\u00a0МБ"
+    assert write_bytes(ukrainian, 12_500_000) == "12\u00a0МБ"  # noqa: RUF001 - Cyrillic
 
 
 def test_what_remains_is_rounded_up() -> None:

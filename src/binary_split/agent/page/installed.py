@@ -58,7 +58,7 @@ def list_installed(releases: Sequence[InstalledRelease] | None) -> tuple[Install
 def _row(release: InstalledRelease) -> InstalledRow:
     return InstalledRow(
         product=release.product or "",
-        version=release.version or "–",
+        version=release.version or "",
         when=_write_time(release.installed),
         machine_when=release.installed,
         images=len(release.images),

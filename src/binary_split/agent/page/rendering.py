@@ -33,9 +33,7 @@ def render(
         **context: what the template shows.
     """
     say = choose_catalogue(request)
-    text = _ENVIRONMENT.get_template(template).render(
-        say=say, languages=LANGUAGES, here=here, **context
-    )
+    text = _ENVIRONMENT.get_template(template).render(say=say, languages=LANGUAGES, here=here, **context)
     response = HTMLResponse(text, status_code=status, headers=HEADERS)
     if request.query_params.get("lang") in LANGUAGES:
         set_cookie(request, response, COOKIE, say.language, _YEAR_S)

@@ -11,7 +11,14 @@ from binary_split.agent.access import SESSION_COOKIE, Access, Caller
 from binary_split.agent.page.rendering import HEADERS, render
 from binary_split.agent.sessions import LIFETIME_S, generate_secret
 from binary_split.service.cookies import read_cookie, set_cookie
-from binary_split.service.forms import Form, MalformedFormError, derive_form_token, is_own_form, only, read_form
+from binary_split.service.forms import (
+    Form,
+    MalformedFormError,
+    derive_form_token,
+    is_own_form,
+    only,
+    read_form,
+)
 
 SIGN_IN = "/sign-in"
 VISIT_COOKIE = "binary-split-agent-visit"
