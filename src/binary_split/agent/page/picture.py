@@ -155,13 +155,18 @@ def _write_waiting(whom: str, say: Catalogue) -> str:
 def _draw_image(image: ImageStatus, say: Catalogue, *, is_ready: bool) -> ImageRow:
     state = ImageState.VERIFIED if is_ready else image.state
     percent = percent_of(image.done_bytes, image.total_bytes) if image.total_bytes else None
-    is_done = state in _DONE
     return ImageRow(
         name=image.name,
         state=state,
         says=say(f"image.{state}"),
-        percent=100 if is_done else percent,
-        amount=write_amount(say, image.done_bytes, image.total_bytes)
-        if image.total_bytes and not is_done
-        else "",
+        percent=100 if state in _DONE else percent,
+        amount=_write_image_amount(image, state, say),
     )
+
+
+def _write_image_amount(image: ImageStatus, state: ImageState, say: Catalogue) -> str:
+    if not image.total_bytes or state in _DONE:
+        return ""
+    if state is ImageState.WAITING:
+        return write_bytes(say, image.total_bytes)
+    return write_amount(say, image.done_bytes, image.total_bytes)
