@@ -265,7 +265,7 @@ def test_a_failure_in_the_middle_leaves_an_older_output_as_it_was(
     read_at, reads = FileSource.read_at, count(1)
 
     def fail_later(source: FileSource, offset: int, target: memoryview) -> int:
-        if next(reads) == 5:
+        if next(reads) == 3:
             os.truncate(source.path, 0)
         return read_at(source, offset, target)
 

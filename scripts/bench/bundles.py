@@ -35,7 +35,7 @@ class Bundle:
         versions: which are made.
     """
 
-    def __init__(self, folder: Path, size: int, versions: Sequence[str] = (OLD, NEW)) -> None:
+    def __init__(self, folder: Path, size: int, versions: Sequence[str]) -> None:
         self.folder = folder
         self.output = folder / "output"
         self._fragment = folder / "fragment"

@@ -83,7 +83,7 @@ def bench_unlock(folder: Path, *, mib: int, rounds: int, engine: str, is_large: 
     except Unavailable as missing:
         print(f"\nnot measured: {missing}")
         return
-    with _bundle(folder, mib) as bundle:
+    with _bundle(folder, mib, OLD, NEW) as bundle:
         tables: Tables = {}
         for _round in range(rounds):
             os.sync()
@@ -153,14 +153,14 @@ def _run(pipelines: Sequence[Sequence[Command]], bundle: Bundle, engine: Private
 
 
 @contextmanager
-def _bundle(folder: Path, mib: int) -> Iterator[Bundle]:
+def _bundle(folder: Path, mib: int, *versions: str) -> Iterator[Bundle]:
     with tempfile.TemporaryDirectory(prefix=f"{mib}-", dir=folder) as place:
-        yield Bundle(Path(place), mib * MIB)
+        yield Bundle(Path(place), mib * MIB, versions)
 
 
 def _measure_memory(folder: Path, mib: int, start: StartEngine) -> dict[str, float]:
     peaks = {}
-    with _bundle(folder, mib) as bundle:
+    with _bundle(folder, mib, OLD) as bundle:
         for form in FORMS:
             with ExitStack() as used:
                 command = bundle.unlock(form, OLD, bundle.folder / "state")
