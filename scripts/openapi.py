@@ -1,4 +1,4 @@
-"""Write ``docs/openapi/keyservice.json`` from the key service itself; with ``--check`` only compare."""
+"""Write ``docs/openapi/*.json`` from the services themselves; with ``--check`` only compare."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from binary_split.keyservice.app import describe_api
+from binary_split.agent.app import describe_api as describe_agent
+from binary_split.keyservice.app import describe_api as describe_keyservice
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "openapi" / "keyservice.json"
+FOLDER = Path(__file__).resolve().parent.parent / "docs" / "openapi"
+SERVICES = {"agent": describe_agent, "keyservice": describe_keyservice}
 
 
-def describe() -> dict[str, Any]:
-    """Return the description, without the version: it would make each release a change of the API."""
-    document = describe_api()
+def describe(service: str = "keyservice") -> dict[str, Any]:
+    """Return a description, without the version: it would make each release a change of the API."""
+    document = SERVICES[service]()
     document["info"]["version"] = "0"
     return document
 
@@ -26,15 +28,16 @@ def serialise(document: dict[str, Any]) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write the file, or compare it with ``--check``."""
-    text = serialise(describe())
-    if "--check" not in arguments:
-        PAGE.write_text(text, encoding="utf-8")
-        return 0
-    if PAGE.exists() and PAGE.read_text(encoding="utf-8") == text:
-        return 0
-    print(f"{PAGE.name} is not what the service says; run `make docs`", file=sys.stderr)
-    return 1
+    """Write the files, or compare them with ``--check``."""
+    status = 0
+    for service in SERVICES:
+        page, text = FOLDER / f"{service}.json", serialise(describe(service))
+        if "--check" not in arguments:
+            page.write_text(text, encoding="utf-8")
+        elif not page.exists() or page.read_text(encoding="utf-8") != text:
+            print(f"{page.name} is not what the service says; run `make docs`", file=sys.stderr)
+            status = 1
+    return status
 
 
 if __name__ == "__main__":

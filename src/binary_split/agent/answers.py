@@ -22,7 +22,10 @@ from binary_split.service.problems import (
 )
 
 _SOON = {"Retry-After": str(RETRY_AFTER_S)}
-_STATUSES = {ArchiveNotConfiguredError: HTTPStatus.NOT_FOUND, UnlockBusyError: HTTPStatus.CONFLICT}
+_STATUSES: dict[type[BinarySplitError], HTTPStatus] = {
+    ArchiveNotConfiguredError: HTTPStatus.NOT_FOUND,
+    UnlockBusyError: HTTPStatus.CONFLICT,
+}
 _SCHEMA = schema_of(*(PROBLEM + kind.code for kind in _STATUSES))
 
 NOT_READY = Problem(HTTPStatus.SERVICE_UNAVAILABLE, "The images of the release are not verified.", _SOON)

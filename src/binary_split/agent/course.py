@@ -47,9 +47,7 @@ class Course:
         if progress.step == State.VERIFYING:
             for name, image in self._images.items():
                 if image.state is not ImageState.VERIFIED:
-                    self._images[name] = replace(
-                        image, state=ImageState.LOADED, done_bytes=image.total_bytes
-                    )
+                    self._images[name] = replace(image, state=ImageState.LOADED, done_bytes=image.total_bytes)
         self._board.publish(
             state=State(progress.step),
             done_bytes=progress.done,

@@ -122,9 +122,7 @@ def _is_there(engine: Engine, release: InstalledRelease) -> bool:
     return not find_lacking(engine, release.images)
 
 
-def _describe(
-    images: Collection[ExpectedImage], order: UnlockOrder, journal: Journal
-) -> InstalledRelease:
+def _describe(images: Collection[ExpectedImage], order: UnlockOrder, journal: Journal) -> InstalledRelease:
     """Return the journal's word on images that are there, or else ours: pins alone leave none there."""
     images = tuple(images)
     for release in reversed(journal.read_releases()):

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from binary_split.agent.settings import ARCHIVE_NAME
 from binary_split.agent.status import Failure, ImageState, Status
+from binary_split.agent.unlocker import UnlockWish
 from binary_split.config import LIMITS
 from binary_split.unlock.states import State
 
@@ -34,6 +35,11 @@ class WishDocument(BaseModel):
         max_length=LIMITS.token_bytes,
         description="The key service's bearer token for this unlock alone; else the configured one.",
     )
+
+    def read(self) -> UnlockWish:
+        """Return the wish."""
+        token = self.token.get_secret_value() if self.token else ""
+        return UnlockWish(self.archive or "", self.version or "", token)
 
 
 class ImageDocument(BaseModel):

@@ -25,7 +25,9 @@ class AgentMetrics(RequestMetrics):
 
     def watch(self, unlocker: Unlocker, streams: Streams) -> None:
         """Tell, from now on, how the unlock is and who follows it."""
-        self._gauge("ready", "1 while the images are verified.", lambda: unlocker.status().state is State.READY)
+        self._gauge(
+            "ready", "1 while the images are verified.", lambda: unlocker.status().state is State.READY
+        )
         self._gauge("unlock_running", "1 while an unlock is under way.", lambda: unlocker.status().is_running)
         self._gauge("unlock_done_bytes", "Of the step under way.", lambda: unlocker.status().done_bytes)
         self._gauge("event_streams", "Readers of events.", lambda: streams.open)

@@ -154,7 +154,8 @@ def only_agent(settings: Settings) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ConfigError(
-                f"another agent uses {folder}", hint="Give each agent a folder of its own: BINARY_SPLIT_STATE."
+                f"another agent uses {folder}",
+                hint="Give each agent a folder of its own: BINARY_SPLIT_STATE.",
             ) from None
         yield
     finally:

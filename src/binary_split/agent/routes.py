@@ -52,14 +52,7 @@ def _unlock(
     request: Request, _caller: CallerOf, unlocker: UnlockerOf, wish: WishDocument | None = None
 ) -> Response:
     _verify_pace(request)
-    said = wish or WishDocument()
-    status, has_begun = unlocker.begin(
-        UnlockWish(
-            archive=said.archive or "",
-            version=said.version or "",
-            token=said.token.get_secret_value() if said.token else "",
-        )
-    )
+    status, has_begun = unlocker.begin(UnlockWish() if wish is None else wish.read())
     is_there = status.state is State.READY and not has_begun
     return answer_status(status, HTTPStatus.OK if is_there else HTTPStatus.ACCEPTED)
 

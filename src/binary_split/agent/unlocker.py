@@ -17,7 +17,6 @@ from binary_split.agent.settings import AgentSettings
 from binary_split.agent.status import Failure, Status
 from binary_split.config import LIMITS, Settings
 from binary_split.errors import BinarySplitError, EngineAbortedError, JournalError, UnlockBusyError
-from binary_split.service.log_lines import frames
 from binary_split.unlock.pipeline import OTHER_UNLOCK
 from binary_split.unlock.records import InstalledRelease
 from binary_split.unlock.states import State
@@ -163,8 +162,8 @@ class Unlocker:
                 self._do(job)
         except BinarySplitError as error:
             self._give_up(job, Failure.of(error))
-        except Exception as error:
-            LOG.error("unexpected %s\n%s", type(error).__name__, frames(error.__traceback__))
+        except Exception:
+            LOG.exception("an unlock failed as none should")  # our log's lines show no message of it
             self._give_up(job, _UNEXPECTED)
 
     def _find_out(self) -> None:

@@ -62,7 +62,7 @@ def serve(
     from binary_split.service.tls import tls_files
 
     tls = tls_files(tls_cert, tls_key)
-    if unix is not None and (host is not None or port is not None or tls is not None or client_ca is not None):
+    if unix is not None and any(option is not None for option in (host, port, tls, client_ca)):
         raise ConfigError("--unix stands alone: no --host, --port or TLS with it")
     place = Place(
         unix=unix,

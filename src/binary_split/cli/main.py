@@ -53,7 +53,7 @@ _COMMANDS = {
     "token": ("binary_split.cli.tokens", "token", "Issue, revoke and list the key service's tokens."),
     "release": ("binary_split.cli.release", "release", "Seal a fragment to a device without network."),
     "admin": ("binary_split.cli.admin", "admin", "Administrate the key service, here or over the network."),
-    "agent": ("binary_split.cli.agent", "agent", "Run the agent: unlock over HTTP, with status and progress."),
+    "agent": ("binary_split.cli.agent", "agent", "Run the agent: unlock over HTTP, with its progress."),
     "keyservice": ("binary_split.cli.keyservice", "keyservice", "Set up and run the key service."),
 }
 
@@ -97,14 +97,16 @@ def run(arguments: Sequence[str] | None = None, program: str | None = None) -> i
     except ModuleNotFoundError as error:
         if error.name not in _OPTIONAL:
             raise
-        status = _report_missing(error.name)
+        status = _report_missing(error.name, arguments or sys.argv[1:])
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         status = INTERRUPTED
     return status if isinstance(status, int) else 0
 
 
-def _report_missing(module: str) -> int:
-    hint = f"Install it: pip install 'binary-split[{_OPTIONAL[module]}]'"
+def _report_missing(module: str, arguments: Sequence[str]) -> int:
+    # both services are built of the same
+    extra = "agent" if arguments[:1] == ["agent"] else _OPTIONAL[module]
+    hint = f"Install it: pip install 'binary-split[{extra}]'"
     report_error(ConfigError(f"this command needs {module}, which is not installed", hint=hint))
     return ConfigError.exit_code

@@ -39,7 +39,7 @@ def open_listener(host: str, port: int, *, plain: bool) -> socket.socket:
 
 @contextmanager
 def unix_listener(path: Path) -> Iterator[socket.socket]:
-    """Give a listening socket in the file system, which its owner and its group may open; it is removed after.
+    """Give a listening socket in the file system, open to its owner and group; it is removed in the end.
 
     Raises:
         ConfigError: there is something else at the path, or it cannot be made.

@@ -1,0 +1,29 @@
+"""Schemathesis against a running agent."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from scripts.openapi import describe
+from tests.agent.places import AGENT_TOKEN
+from tests.keyservice.schema_run import run_schemathesis
+
+# A stream has no end that could be waited for; what it says is tested by itself.
+STREAM = "/unlock/events"
+OPERATIONS = [
+    (path, method)
+    for path, methods in describe("agent")["paths"].items()
+    for method in methods
+    if path != STREAM
+]
+
+
+def run_against(url: str, folder: Path, *, examples: int, seconds: int) -> None:
+    """Check that every answer is one that the description names."""
+    status, found = run_schemathesis(
+        url, AGENT_TOKEN, folder, examples=examples, seconds=seconds, leave_out=STREAM
+    )
+    assert status == 0, found[-6000:]
+    assert re.search(rf"Tested: {len(OPERATIONS)}$", found, re.MULTILINE), found
+    assert AGENT_TOKEN not in found
