@@ -190,7 +190,7 @@ def test_without_a_script_forms_and_refreshing_do_it_all(
         sign_in(page, site)
         press(page, "Unlock")
         assert page.locator("#title").inner_text() == "Unlocking"
-        assert page.get_by_text("This page loads itself again every 5 seconds.").is_visible()
+        page.get_by_text("This page loads itself again every 5 seconds.").wait_for()
         shoot(page, "journey-without-script")
         until(lambda: page.locator("#title").inner_text() == "Ready", page)
         page.get_by_role("link", name="Deutsch").click()
