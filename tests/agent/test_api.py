@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import re
 import socket
-import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bed.certs import make_authority, make_leaf
 from binary_split.agent.app import AgentLimits
 from binary_split.config import LIMITS
 from binary_split.errors import ConfigError
 from binary_split.service.listener import unix_listener
 from scripts.openapi import FOLDER, describe, serialise
 from tests.agent.clients import Client
-from tests.agent.places import AGENT_TOKEN, UNLIMITED, Place
+from tests.agent.places import UNLIMITED, Place
 from tests.agent.schema import run_against
-from tests.commandline import CommandLine
 from tests.keyservice.test_pages import Links
 
 ROUTES = [("POST", "/unlock"), ("GET", "/unlock/status"), ("GET", "/unlock/events"), ("POST", "/unlock/cancel")]
 PROBLEM = "application/problem+json"
+GENEROUS = replace(UNLIMITED, body_bytes=1 << 20)  # no description can say that a long body is refused
 
 
 def test_nothing_but_the_probes_and_the_description_is_open_without_the_token(place: Place) -> None:
@@ -70,6 +69,7 @@ def test_failed_tokens_of_an_address_are_bounded_and_the_right_one_still_works(p
 
 def test_wishes_are_bounded_and_looking_is_not(place: Place) -> None:
     with place.agent_running(AgentLimits(wish_rate=3)) as agent:
+        agent.wait()
         answers = [agent.cancel() for _try in range(5)]
         assert [answer.status for answer in answers] == [200, 200, 200, 429, 429]
         assert int(answers[-1].headers["Retry-After"]) > 0
@@ -114,11 +114,11 @@ def test_the_committed_description_is_the_agents_own(place: Place) -> None:
 
 @pytest.mark.slow
 def test_no_answer_breaks_the_description_and_none_is_a_5xx(place: Place, tmp_path: Path) -> None:
-    with place.agent_running(by_token=True) as agent:
+    with place.agent_running(GENEROUS, by_token=True) as agent:
         run_against(agent.url, tmp_path, examples=8, seconds=45)
 
 
 @pytest.mark.soak
 def test_no_answer_breaks_the_description_in_many_tries(place: Place, tmp_path: Path) -> None:
-    with place.agent_running(by_token=True) as agent:
+    with place.agent_running(GENEROUS, by_token=True) as agent:
         run_against(agent.url, tmp_path, examples=400, seconds=600)

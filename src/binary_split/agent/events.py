@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Request
-from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
-from starlette.responses import Response
+from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
+from starlette.responses import Response, StreamingResponse
 
 from binary_split.agent.access import CallerOf
 from binary_split.agent.answers import CALLERS_PROBLEMS, TOO_MANY_READERS, UnlockerOf, problem
@@ -24,6 +24,12 @@ _RETRY_MS = 2000
 _NUMBER = re.compile(r"[0-9]{1,18}")
 
 router = APIRouter(redirect_slashes=False)
+
+
+class Events(StreamingResponse):
+    """A stream that we end ourselves: FastAPI's own class would go on until the reader leaves."""
+
+    media_type = "text/event-stream"
 
 
 class Streams:
@@ -81,7 +87,7 @@ class Streams:
     ),
     operation_id="followUnlock",
     tags=["unlock"],
-    response_class=EventSourceResponse,
+    response_class=Events,
     responses={
         200: {
             "description": "Events, until the reader or the agent leaves.",
@@ -102,4 +108,4 @@ async def _events(
     after = int(last_event_id) if last_event_id and _NUMBER.fullmatch(last_event_id) else None
     # X-Accel-Buffering: a proxy is not to hold events back
     headers = {**NO_STORE, "X-Accel-Buffering": "no"}
-    return EventSourceResponse(streams.events(unlocker, after), headers=headers)
+    return Events(streams.events(unlocker, after), headers=headers)
