@@ -12,6 +12,7 @@ from typing import TypeVar
 import pytest
 
 from bed.busybox import find_busybox
+from bed.disk import SmallDisk
 from bed.dockerd import PrivateDockerd
 from bed.images import build_release
 from bed.newer_docker import newer_dockerd
@@ -26,6 +27,7 @@ ENGINE_FIXTURES = {
     "fresh_podman",
     "tls_engine",
     "release_images",
+    "cramped",
 }
 NEWER_ENGINE_FIXTURES = {
     f"newer_{store}_{which}" for store in ("classic", "containerd") for which in ("engine", "other")
@@ -166,6 +168,26 @@ def fresh_podman(podman_engine: PrivatePodman) -> PrivatePodman:
     """Podman, emptied."""
     podman_engine.empty()
     return podman_engine
+
+
+@pytest.fixture
+def small_disk(could_not_run: Callable[[Unavailable], None]) -> Iterator[SmallDisk]:
+    """A disk of 256 MiB."""
+    try:
+        with SmallDisk(256 << 20) as disk:
+            yield disk
+    except Unavailable as missing:
+        could_not_run(missing)
+
+
+@pytest.fixture
+def cramped(small_disk: SmallDisk, could_not_run: Callable[[Unavailable], None]) -> Iterator[PrivateDockerd]:
+    """An engine on a small disk."""
+    try:
+        with PrivateDockerd(parent=small_disk.path) as engine:
+            yield engine
+    except Unavailable as missing:
+        could_not_run(missing)
 
 
 @pytest.fixture(scope="session")

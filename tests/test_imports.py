@@ -55,7 +55,7 @@ def test_help_and_version_import_nothing_heavy(arguments: tuple[str, ...]) -> No
     assert found & HEAVY == set()
 
 
-@pytest.mark.parametrize("command", ["seal", "unlock", "check", "decrypt", "inspect"])
+@pytest.mark.parametrize("command", ["seal", "unlock", "check", "decrypt", "inspect", "doctor"])
 def test_the_help_of_a_command_imports_no_engine_and_no_network(command: str) -> None:
     found = imported_by(CLI.replace("; ", "\n"), command, "--help")
     assert found & (HEAVY - {"backports", "cryptography", "subprocess"}) == set()

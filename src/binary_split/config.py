@@ -124,6 +124,14 @@ class Limits:
     agent_streams: int = 32  # readers of events at a time
     agent_wishes_per_minute: int = 60  # to unlock or to cancel, of all callers together
 
+    # The doctor.
+    doctor_check_s: float = 30.0  # a check, and so all of them: they run side by side
+    doctor_clock_s: float = 120.0  # how far this machine's clock may be from the key service's
+    doctor_clock_wrong_s: float = 86_400.0  # from here on certificates seem to have expired
+    doctor_certificate_days: int = 14  # left, below which a certificate should be renewed
+    doctor_disk_bytes: int = 64 * MIB  # free, below which the engine's disk counts as full
+    doctor_state_bytes: int = 32 * MIB  # free, for the journal: two of its largest files
+
 
 LIMITS = Limits()
 

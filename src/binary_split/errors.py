@@ -53,6 +53,7 @@ BinarySplitError
 │   ├── DiskSpaceError
 │   ├── ArchiveNotConfiguredError
 │   └── UnlockBusyError
+├── CheckFailedError
 └── KeyStoreError
     ├── KeyStoreStateError
     ├── KeyEncryptionKeyError
@@ -538,6 +539,14 @@ class UnlockBusyError(UnlockError):
     exit_code = 85
     retryable = True
     hint = "Wait until the unlock that is under way has ended, or cancel it."
+
+
+class CheckFailedError(BinarySplitError):
+    """The doctor found what would make an unlock fail."""
+
+    code = "check-failed"
+    exit_code = 90
+    hint = "Do what is said below each check that failed, and ask the doctor again."
 
 
 class KeyStoreError(BinarySplitError):

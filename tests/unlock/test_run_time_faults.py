@@ -7,7 +7,6 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -16,7 +15,6 @@ import pytest
 
 from bed.disk import SmallDisk
 from bed.dockerd import PrivateDockerd
-from bed.unavailable import Unavailable
 from binary_split.config import LIMITS
 from binary_split.engines import Engine, open_engine
 from binary_split.errors import DiskSpaceError, EngineLoadError, JournalError
@@ -39,25 +37,6 @@ MIB = 1 << 20
 def large(tmp_path_factory: pytest.TempPathFactory) -> Sealed:
     """A release of 64 MiB."""
     return make_sealed(tmp_path_factory.mktemp("large"), "1.1.0", NAMES, filler_bytes=64 * MIB)
-
-
-@pytest.fixture
-def small_disk(could_not_run: Callable[[Unavailable], None]) -> Iterator[SmallDisk]:
-    try:
-        with SmallDisk(256 * MIB) as disk:
-            yield disk
-    except Unavailable as missing:
-        could_not_run(missing)
-
-
-@pytest.fixture
-def cramped(small_disk: SmallDisk, could_not_run: Callable[[Unavailable], None]) -> Iterator[PrivateDockerd]:
-    """An engine on a small disk."""
-    try:
-        with PrivateDockerd(parent=small_disk.path) as engine:
-            yield engine
-    except Unavailable as missing:
-        could_not_run(missing)
 
 
 def connect(bed: PrivateDockerd, monkeypatch: pytest.MonkeyPatch) -> Engine:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
-_TRUST_OPTIONS = (
+_KEY_OPTIONS = (
     click.option(
         "--trusted-key",
         "trusted_keys",
@@ -38,11 +38,11 @@ _TRUST_OPTIONS = (
         metavar="DIR",
         help="Folder of such keys, *.pem and *.pub [env: BINARY_SPLIT_TRUSTED_KEYS_FOLDER].",
     ),
-    click.option(
-        "--allow-unsigned",
-        is_flag=True,
-        help="Believe a release that no trusted key signed: whoever could seal may have made it.",
-    ),
+)
+_UNSIGNED_OPTION = click.option(
+    "--allow-unsigned",
+    is_flag=True,
+    help="Believe a release that no trusted key signed: whoever could seal may have made it.",
 )
 
 identity_option = click.option(
@@ -55,11 +55,16 @@ identity_option = click.option(
 )
 
 
-def trust_options(command: _Command) -> _Command:
-    """Add the options that say whose releases are believed."""
-    for option in reversed(_TRUST_OPTIONS):
+def trusted_keys_options(command: _Command) -> _Command:
+    """Add the options that name the publishers' public keys."""
+    for option in reversed(_KEY_OPTIONS):
         command = option(command)
     return command
+
+
+def trust_options(command: _Command) -> _Command:
+    """Add the options that say whose releases are believed."""
+    return trusted_keys_options(_UNSIGNED_OPTION(command))
 
 
 def load_trust(

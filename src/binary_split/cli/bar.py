@@ -26,8 +26,8 @@ from rich.progress import Progress as RichProgress
 from rich.table import Column
 from rich.text import Text
 
-from binary_split.cli.options import format_size
 from binary_split.model import ItemProgress, Progress, ProgressSink
+from binary_split.sizes import format_size
 
 _REFRESHES_PER_S = 5
 _SPEED_WINDOW_S = 10.0

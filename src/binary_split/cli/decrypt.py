@@ -15,12 +15,13 @@ from binary_split.archive.cbc import CbcReader, iter_plaintext
 from binary_split.archive.detect import ArchiveFormat, is_age, read_format
 from binary_split.cli.access import identity_option, read_identities
 from binary_split.cli.fragments import FragmentOrigin, fragment_files_option
-from binary_split.cli.options import FILE, format_size
+from binary_split.cli.options import FILE
 from binary_split.cli.output import say, warn
 from binary_split.cli.progress import Mode, progress_option, show_progress
 from binary_split.errors import ArchiveUnreadableError, ConfigError
 from binary_split.files import write_atomically
 from binary_split.model import Fragment, Progress
+from binary_split.sizes import format_size
 from binary_split.transports.file import FileSource
 
 _HEAD_BYTES = 64

@@ -14,7 +14,6 @@ from binary_split.cli.access import (
     trust_options,
 )
 from binary_split.cli.fragments import FragmentOrigin, fragment_files_option
-from binary_split.cli.options import format_size
 from binary_split.cli.output import say
 from binary_split.cli.progress import Mode, progress_option, show_progress
 from binary_split.config import load_settings
@@ -23,6 +22,7 @@ from binary_split.errors import ConfigError
 from binary_split.files import write_atomically
 from binary_split.model import Progress, ProgressSink
 from binary_split.oci.layout import LayoutTar
+from binary_split.sizes import format_size
 from binary_split.unlock.opening import pin_release
 from binary_split.unlock.plan import build_tar, plan_images
 

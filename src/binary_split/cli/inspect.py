@@ -17,13 +17,14 @@ from binary_split.cli.access import (
     trust_options,
 )
 from binary_split.cli.fragments import FragmentOrigin, fragment_files_option
-from binary_split.cli.options import format_size, json_option
+from binary_split.cli.options import json_option
 from binary_split.cli.output import emit, emit_json
 from binary_split.config import load_settings
 from binary_split.errors import ArchiveDamagedError, ArchiveFormatError, ConfigError
 from binary_split.model import Fragment
 from binary_split.oci.image_tar import ImageContents, ImageTar
 from binary_split.oci.release_contents import ReleaseContents
+from binary_split.sizes import format_size
 from binary_split.transports.file import FileSource
 from binary_split.unlock.opening import Trust, open_release
 

@@ -35,6 +35,7 @@ _COMMANDS = {
     "unlock": ("binary_split.cli.unlock", "unlock", "Fetch the fragment, load the images, prove them."),
     "prune": ("binary_split.cli.prune", "prune", "Remove old releases that were installed."),
     "check": ("binary_split.cli.check", "check", "Say whether all images of a release are there."),
+    "doctor": ("binary_split.cli.doctor", "doctor", "Look whether this machine could unlock."),
     "decrypt": ("binary_split.cli.decrypt", "decrypt", "Decrypt an archive to a plain image tar."),
     "inspect": ("binary_split.cli.inspect", "inspect", "Show what an archive is and holds."),
     "keygen": ("binary_split.cli.keygen", "keygen", "Make the key that signs your releases."),

@@ -52,12 +52,3 @@ def read_fragment(path: Path) -> Fragment:
         SecretFileError: it cannot be read.
     """
     return Fragment(read_secret(path, what="fragment", max_bytes=LIMITS.fragment_bytes))
-
-
-def format_size(size: float) -> str:
-    """Return a size in words: ``2.1 GiB``."""
-    for unit in ("B", "KiB", "MiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} GiB"

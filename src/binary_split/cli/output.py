@@ -53,17 +53,17 @@ def describe_error(error: BinarySplitError) -> dict[str, Any]:
 
 def report_error(error: BinarySplitError) -> None:
     """Write an error and its hint to stderr."""
-    click.echo(click.style("error: ", fg="red", bold=True) + _printable(str(error)), err=True)
+    click.echo(click.style("error: ", fg="red", bold=True) + printable(str(error)), err=True)
     if error.hint:
         click.echo(click.style("hint: ", fg="cyan") + error.hint, err=True)
 
 
 def phrase_error(error: BinarySplitError) -> str:
     """Return an error and its hint as plain lines, for a program that shows them in our place."""
-    return _printable(str(error)) + (f"\nhint: {error.hint}" if error.hint else "")
+    return printable(str(error)) + (f"\nhint: {error.hint}" if error.hint else "")
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Escape what would steer a terminal: a message may quote an engine, a server or an archive."""
     return "".join(
         char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from binary_split.cli.options import format_size
 from binary_split.cli.output import emit_json, say
 from binary_split.engines import Engine
+from binary_split.sizes import format_size
 from binary_split.unlock.load_plan import LoadPlan, free_bytes, verify_room
 
 

@@ -15,13 +15,14 @@ from binary_split.archive.detect import ArchiveFormat, detect_format
 from binary_split.cli.device_keys import device_key_option
 from binary_split.cli.fragments import FragmentOrigin, choose_fragment, sealed_fragment_option
 from binary_split.cli.openers import read_identities
-from binary_split.cli.options import FILE, format_size, fragment_file_option, json_option
+from binary_split.cli.options import FILE, fragment_file_option, json_option
 from binary_split.cli.output import emit_json, say, warn
 from binary_split.cli.progress import Mode, progress_option, show_progress
 from binary_split.cli.rekey_plan import RekeyPlan, parse_who, plan_rekey
 from binary_split.errors import ArchiveFormatError, ConfigError, OutputError
 from binary_split.files import write_atomically
 from binary_split.model import ProgressSink
+from binary_split.sizes import format_size
 from binary_split.transports.file import FileSource
 
 

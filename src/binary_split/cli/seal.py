@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from binary_split.cli.options import FILE, format_size, image_option, json_option
+from binary_split.cli.options import FILE, image_option, json_option
 from binary_split.cli.output import emit, emit_json, say, warn
 from binary_split.cli.progress import Mode, progress_option, show_progress
 from binary_split.cli.sealjob import SealJob, choose_sealer, write_archive
@@ -19,6 +19,7 @@ from binary_split.model import Release
 from binary_split.oci.compression import Compression
 from binary_split.oci.publisher_key import PrivateKey, parse_passphrase
 from binary_split.sealing import Export, SealedArchive, export_docker_archive
+from binary_split.sizes import format_size
 from binary_split.unlock.pins import parse_images
 
 _COMPRESSIONS = {"zstd": Compression.ZSTD, "gzip": Compression.GZIP, "none": Compression.NONE}

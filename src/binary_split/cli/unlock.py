@@ -14,7 +14,6 @@ from binary_split.cli.journal import open_journal, state_option
 from binary_split.cli.options import (
     FILE,
     engine_option,
-    format_size,
     fragment_file_option,
     image_id_option,
     image_option,
@@ -25,6 +24,7 @@ from binary_split.cli.plan import show_plan
 from binary_split.cli.progress import Mode, progress_option, show_progress
 from binary_split.config import load_settings
 from binary_split.engines import open_engine
+from binary_split.sizes import format_size
 from binary_split.unlock.key_source import KeyService, read_key_ids
 from binary_split.unlock.order import FragmentSource, UnlockResult
 from binary_split.unlock.ordering import make_order

@@ -14,12 +14,13 @@ from binary_split.cli.access import (
 )
 from binary_split.cli.fragments import FragmentOrigin, fragment_files_option
 from binary_split.cli.journal import locked_journal, state_option
-from binary_split.cli.options import engine_option, format_size, json_option
+from binary_split.cli.options import engine_option, json_option
 from binary_split.cli.output import emit_json, say
 from binary_split.cli.progress import Mode, progress_option, show_progress
 from binary_split.config import load_settings
 from binary_split.engines import open_engine
 from binary_split.errors import ConfigError
+from binary_split.sizes import format_size
 from binary_split.unlock.proving import choose_installed, prove_installed
 from binary_split.unlock.records import InstalledRelease
 from binary_split.unlock.verifying import verify_layers

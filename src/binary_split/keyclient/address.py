@@ -51,6 +51,7 @@ def release_path(key_id: str) -> str:
 
 
 ENROL_PATH = "/v1/enroll"
+READY_PATH = "/readyz"
 
 
 def parse_address(base_url: str, path: str, *, insecure_http: bool = False) -> Address:

@@ -71,14 +71,15 @@ def parse_retry_after(value: str, *, date: str = "") -> float:
         return float(value)
     if _MORE_SECONDS.fullmatch(value):
         return float("inf")
-    until = _parse_http_date(value)
+    until = parse_http_date(value)
     if until is None:
         return 0.0
-    now = _parse_http_date(date) or datetime.now(UTC)
+    now = parse_http_date(date) or datetime.now(UTC)
     return max(0.0, (until - now).total_seconds())
 
 
-def _parse_http_date(text: str) -> datetime | None:
+def parse_http_date(text: str) -> datetime | None:
+    """Return the moment that an HTTP date (RFC 9110, section 5.6.7) says, None where it is none."""
     from email.utils import parsedate_to_datetime  # imports the socket module
 
     try:

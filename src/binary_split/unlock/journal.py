@@ -34,6 +34,11 @@ class Journal:
         self._releases = self._folder / "releases"
         self._transaction = self._folder / "transaction.json"
 
+    @property
+    def folder(self) -> Path:
+        """Where it is; there may be nothing yet."""
+        return self._folder
+
     @contextmanager
     def locked(self, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
         """Be the only one that works on the engine.
@@ -87,6 +92,22 @@ class Journal:
     def is_unsettled(self) -> bool:
         """Whether something is under way, or was left so."""
         return self._transaction.exists()
+
+    def is_in_use(self) -> bool:
+        """Whether somebody works on the engine right now.
+
+        Raises:
+            JournalError: the folder cannot be used.
+        """
+        with self._mapped():
+            try:
+                descriptor = os.open(self._folder / "lock", os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                return False
+        try:
+            return not _lock(descriptor)
+        finally:
+            os.close(descriptor)
 
     def write_transaction(self, transaction: Transaction) -> None:
         """Write down what is under way; when this returns it survives a power cut."""

@@ -196,7 +196,7 @@ def pin_release(statement: ReleaseStatement, *, version: str | None) -> dict[Ima
     return {image.ref: image.config for image in statement.images}
 
 
-def read_beside(archive: Path, version: str, trust: Trust) -> SignedRelease | None:
+def read_beside(archive: Path, version: str | None, trust: Trust) -> SignedRelease | None:
     """Return what a signed ``NAME.release.json`` beside a ``cbc`` archive states; None without one.
 
     Only a trusted signature counts here, whatever else is allowed: whoever carries the archive could have

@@ -17,7 +17,7 @@ from binary_split.unlock.states import State
 from binary_split.unlock.tally import ENGINE
 
 NEVER_OF_AN_UNLOCK = {
-    *("plugin-protocol", "enrolment-refused", "administration-forbidden"),
+    *("plugin-protocol", "enrolment-refused", "administration-forbidden", "check-failed"),
     *("key-store", "key-store-state", "key-encryption-key", "key-store-damaged", "key-store-rolled-back"),
     *("record", "record-missing", "record-conflict", "audit-broken"),
 }
