@@ -122,6 +122,7 @@ class Limits:
     agent_event_s: float = 0.2  # between two events of a stream, at least
     agent_heartbeat_s: float = 15.0  # of a stream with nothing to say, at most
     agent_streams: int = 32  # readers of events at a time
+    agent_doctor_s: float = 20.0  # a check of the page's check-up: its answer must begin before it is cut
     agent_wishes_per_minute: int = 60  # to unlock or to cancel, of all callers together
 
     # The doctor.

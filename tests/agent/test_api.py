@@ -19,7 +19,12 @@ from tests.agent.places import UNLIMITED, Place
 from tests.agent.schema import run_against
 from tests.keyservice.test_pages import Links
 
-ROUTES = [("POST", "/unlock"), ("GET", "/unlock/status"), ("GET", "/unlock/events"), ("POST", "/unlock/cancel")]
+ROUTES = [
+    ("POST", "/unlock"),
+    ("GET", "/unlock/status"),
+    ("GET", "/unlock/events"),
+    ("POST", "/unlock/cancel"),
+]
 PROBLEM = "application/problem+json"
 GENEROUS = replace(UNLIMITED, body_bytes=1 << 20)  # no description can say that a long body is refused
 

@@ -15,7 +15,6 @@ from binary_split.agent.access import Access, read_agent_token
 from binary_split.agent.app import AgentLimits, Surroundings, create_app
 from binary_split.agent.figures import AgentMetrics
 from binary_split.agent.memory import only_agent
-from binary_split.agent.page.installed import InstalledReleases
 from binary_split.agent.page.subject import Subject
 from binary_split.agent.settings import AgentSettings, parse_agent_settings
 from binary_split.agent.unlocker import Unlocker
@@ -91,7 +90,7 @@ def serve_agent(
             metrics=metrics,
             limits=limits,
             names=agent.names,
-            page=Subject(agent, settings.device_id, InstalledReleases(settings)),
+            page=Subject.of(settings, agent),
             is_ending=lambda: server.should_exit,
         )
         server = build_server(create_app(around), context, head_s=limits.head_s)

@@ -12,12 +12,15 @@ from starlette.responses import Response, StreamingResponse
 from starlette.staticfiles import StaticFiles
 
 from binary_split.agent.access import Access, Caller, CallerKind
+from binary_split.agent.page.checkup import CheckUp
+from binary_split.agent.page.doctor_routes import router as doctor
 from binary_split.agent.page.rendering import STATIC
 from binary_split.agent.page.showing import show_status
 from binary_split.agent.page.signing_in import router as signing_in
 from binary_split.agent.page.subject import Subject
 from binary_split.agent.settings import AgentSettings, ArchiveChoice
 from binary_split.agent.status import Failure, ImageState, ImageStatus, Status
+from binary_split.doctor import Finding, Verdict
 from binary_split.errors import (
     ArchiveDamagedError,
     EngineAbortedError,
@@ -59,6 +62,15 @@ _LOADING = replace(
     remaining_s=222.0,
     images=_images(),
 )
+
+
+FINDINGS = (
+    Finding("self-test", Verdict.OK, "every primitive gives the known answer"),
+    Finding("engine", Verdict.FAILED, "no engine answers", "Start the engine."),
+    Finding("clock", Verdict.WARNING, SCRIPT, "Set the clock."),
+    Finding("token", Verdict.SKIPPED, "the key service is not there"),
+)
+CHECK_UP = CheckUp(lambda: FINDINGS)
 
 
 def _failed(failure: Failure) -> Status:
@@ -133,10 +145,11 @@ def _build(access: Access, shown: Gallery) -> FastAPI:
         agent = AgentSettings(choices, default=next(iter(choices), ""))
         is_new = name in {"idle", "empty"}
         releases = None if name == "engine-stopped" else () if is_new else _RELEASES
-        app.state.page_subject = Subject(agent, None if is_new else "drone-0117", lambda: releases)
+        app.state.page_subject = Subject(agent, None if is_new else "drone-0117", lambda: releases, CHECK_UP)
         return show_status(request, Caller(CallerKind.LOCAL), STATES[name])
 
     app.include_router(signing_in)
+    app.include_router(doctor)
     app.mount("/page/static", StaticFiles(directory=STATIC))
     app.add_api_route("/unlock/events", silence)
     app.add_api_route("/", show)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from playwright.sync_api import Page
 
 from binary_split.agent.access import Access
 from binary_split.agent.app import Surroundings, create_app
 from binary_split.agent.figures import AgentMetrics
-from binary_split.agent.page.installed import InstalledReleases
 from binary_split.agent.page.subject import Subject
 from binary_split.agent.settings import parse_agent_settings
 from binary_split.agent.unlocker import Unlocker
@@ -42,7 +41,7 @@ def serving(place: Place) -> Iterator[Site]:
             access=Access(AGENT_TOKEN),
             metrics=AgentMetrics(),
             limits=UNLIMITED,
-            page=Subject(agent, DEVICE, InstalledReleases(settings)),
+            page=Subject.of(replace(settings, device_id=DEVICE), agent),
             is_ending=lambda: server.should_exit,
         )
         server = build_server(create_app(around), None, head_s=5)

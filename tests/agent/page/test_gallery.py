@@ -11,7 +11,7 @@ from playwright.sync_api import Browser
 from binary_split.agent.access import Access
 from binary_split.agent.page.catalogue import LANGUAGES
 from tests.agent.page.conftest import Shoot
-from tests.agent.page.gallery import SCRIPT, STATES, Gallery, hanging
+from tests.agent.page.gallery import CHECK_UP, SCRIPT, STATES, Gallery, hanging
 from tests.browsing import assert_is_accessible, visiting
 
 pytestmark = pytest.mark.slow
@@ -42,6 +42,12 @@ def test_axe_finds_nothing_in_any_state(
         page.goto(f"{shown.url}/sign-in")
         assert_is_accessible(page)
         shoot(page, f"sign-in-{scheme}")
+        page.goto(f"{shown.url}/doctor")
+        assert_is_accessible(page)
+        CHECK_UP.look()
+        page.reload()
+        assert_is_accessible(page)
+        shoot(page, f"doctor-{scheme}")
     assert not trouble
 
 

@@ -193,7 +193,8 @@ def test_without_a_script_forms_and_refreshing_do_it_all(
         sign_in(page, site)
         press(page, "Unlock")
         assert page.locator("#title").inner_text() == "Unlocking"
-        page.get_by_text("This page loads itself again every 5 seconds.").wait_for()
+        page.locator("noscript p").wait_for()
+        assert "loads itself again every 5 seconds" in page.locator("noscript p").inner_text()
         shoot(page, "journey-without-script")
         until(lambda: page.locator("#title").inner_text() == "Ready", page)
         page.get_by_role("link", name="Deutsch").click()
@@ -284,3 +285,23 @@ def test_an_agent_that_went_away_is_said_and_found_again(browser: Browser, docke
         page.context.set_offline(False)
         page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
         page.locator("#lost").wait_for(state="hidden")
+
+
+def test_the_check_up_finds_all_in_order_and_says_what_is_not(
+    browser: Browser, docked: Place, fresh_device: PrivateDockerd, shoot: Shoot
+) -> None:
+    with serving(docked) as site, visiting(browser, site.url) as (page, trouble):
+        sign_in(page, site)
+        page.get_by_role("link", name="Check-up").click()
+        press(page, "Start the check-up")
+        page.locator(".findings").wait_for()
+        assert page.locator(".finding-failed").count() == 0
+        assert docked.token not in page.content()
+        shoot(page, "journey-check-up")
+        with crashed(fresh_device):
+            press(page, "Check again")
+            page.locator(".finding-failed").first.wait_for()
+            assert page.locator(".finding-failed .name").first.inner_text() == "Container engine"
+            assert_is_accessible(page)
+            shoot(page, "journey-check-up-engine-stopped")
+    assert not trouble

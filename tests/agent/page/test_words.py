@@ -12,6 +12,8 @@ from binary_split import errors
 from binary_split.agent.page.catalogue import COOKIE, LANGUAGES, choose_catalogue, read_catalogue
 from binary_split.agent.page.wording import percent_of, write_bytes, write_remaining
 from binary_split.agent.status import ImageState
+from binary_split.doctor import Verdict
+from binary_split.doctor.running import CHECKS
 from binary_split.unlock.pipeline import KEY_SERVICE, OTHER_UNLOCK
 from binary_split.unlock.states import State
 from binary_split.unlock.tally import ENGINE
@@ -56,6 +58,13 @@ def test_every_error_that_an_unlock_can_raise_has_words_and_no_other() -> None:
     for code in worded:
         assert catalogue.has(f"error.{code}.says")
         assert catalogue.has(f"error.{code}.do")
+
+
+def test_every_check_of_the_doctor_has_words_and_no_other() -> None:
+    words = read_catalogue("en").words
+    assert {key.removeprefix("check.") for key in words if key.startswith("check.")} == {*CHECKS, "other"}
+    for verdict in Verdict:
+        assert f"doctor.{verdict}" in words
 
 
 def test_every_state_has_words() -> None:

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
-from binary_split.agent.access import Access, Caller
+from binary_split.agent.access import Caller
 from binary_split.agent.answers import UnlockerOf
-from binary_split.agent.page import signing_in
+from binary_split.agent.page import doctor_routes, signing_in
 from binary_split.agent.page.catalogue import choose_catalogue
 from binary_split.agent.page.picture import explain
 from binary_split.agent.page.rendering import STATIC
 from binary_split.agent.page.showing import show_status
-from binary_split.agent.page.signing_in import SIGN_IN, is_bound, redirect
+from binary_split.agent.page.signing_in import SIGN_IN, redirect
 from binary_split.agent.page.subject import Subject
+from binary_split.agent.page.visitors import Visitor, read_own_form
 from binary_split.agent.status import Failure
 from binary_split.agent.unlocker import Unlocker, UnlockWish
 from binary_split.errors import BinarySplitError
-from binary_split.service.forms import Form, MalformedFormError, only, read_form
+from binary_split.service.forms import only
 
 _router = APIRouter(redirect_slashes=False, include_in_schema=False)
 
@@ -30,16 +29,9 @@ def add_page(app: FastAPI, subject: Subject) -> None:
     """Add the page, whose callers `app.state.access` judges, and the files that it loads."""
     app.state.page_subject = subject
     app.include_router(_router)
+    app.include_router(doctor_routes.router)
     app.include_router(signing_in.router)
     app.mount("/page/static", StaticFiles(directory=STATIC))
-
-
-async def _find_caller(request: Request) -> Caller | None:
-    access: Access = request.app.state.access
-    return access.find_caller(request)
-
-
-Visitor = Annotated[Caller | None, Depends(_find_caller)]
 
 
 @_router.get("/")
@@ -51,7 +43,7 @@ def _show(request: Request, visitor: Visitor, unlocker: UnlockerOf) -> Response:
 
 @_router.post("/page/unlock")
 async def _unlock(request: Request, visitor: Visitor, unlocker: UnlockerOf) -> Response:
-    form = await _read_own_form(request, visitor)
+    form = await read_own_form(request, visitor)
     if visitor is None or form is None:
         return await run_in_threadpool(_refuse, request, visitor, unlocker)
     wish = UnlockWish(archive=only(form, "archive"), token=only(form, "token").strip())
@@ -65,19 +57,10 @@ async def _unlock(request: Request, visitor: Visitor, unlocker: UnlockerOf) -> R
 
 @_router.post("/page/cancel")
 async def _cancel(request: Request, visitor: Visitor, unlocker: UnlockerOf) -> Response:
-    if visitor is None or await _read_own_form(request, visitor) is None:
+    if visitor is None or await read_own_form(request, visitor) is None:
         return await run_in_threadpool(_refuse, request, visitor, unlocker)
     await run_in_threadpool(unlocker.cancel)
     return redirect("/")
-
-
-async def _read_own_form(request: Request, visitor: Caller | None) -> Form | None:
-    """Return the fields of a form that a page of ours sent for this visitor, or None."""
-    try:
-        form = await read_form(request)
-    except MalformedFormError:
-        return None
-    return form if is_bound(request, visitor, form) else None
 
 
 def _refuse(request: Request, visitor: Caller | None, unlocker: Unlocker) -> Response:
