@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from playwright.sync_api import Page
 
 from binary_split.agent.access import Access
-from binary_split.agent.app import Surroundings, create_app
+from binary_split.agent.app import AgentLimits, Surroundings, create_app
 from binary_split.agent.figures import AgentMetrics
 from binary_split.agent.page.subject import Subject
 from binary_split.agent.settings import parse_agent_settings
@@ -31,7 +31,7 @@ class Site:
 
 
 @contextmanager
-def serving(place: Place) -> Iterator[Site]:
+def serving(place: Place, limits: AgentLimits = UNLIMITED) -> Iterator[Site]:
     """Run an agent that its token opens, until the block ends."""
     settings = place.settings()
     agent = parse_agent_settings(settings.agent)
@@ -40,7 +40,7 @@ def serving(place: Place) -> Iterator[Site]:
             unlocker=unlocker,
             access=Access(AGENT_TOKEN),
             metrics=AgentMetrics(),
-            limits=UNLIMITED,
+            limits=limits,
             page=Subject.of(replace(settings, device_id=DEVICE), agent),
             is_ending=lambda: server.should_exit,
         )
