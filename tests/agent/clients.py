@@ -68,7 +68,7 @@ class Client:
         self,
         is_so: Callable[[dict[str, Any]], bool] = lambda status: not status["is_running"],
         *,
-        timeout_s: float = 90,
+        timeout_s: float = 40,
     ) -> dict[str, Any]:
         """Return the first status of which something is so; by default, that nothing is under way."""
         deadline = time.monotonic() + timeout_s

@@ -86,7 +86,15 @@ def test_a_long_or_wrong_body_is_refused_and_not_quoted(place: Place) -> None:
     with place.agent_running() as agent:
         long = agent.ask("POST", "/unlock", {"token": "x" * LIMITS.agent_body_bytes})
         assert (long.status, long.headers["Content-Type"]) == (413, PROBLEM)
-        for document in ({"token": 7}, {"path": "/etc/passwd"}, {"archive": "A"}, {"version": "/"}, [], "x"):
+        wrong: list[object] = [
+            {"token": 7},
+            {"path": "/etc/passwd"},
+            {"archive": "A"},
+            {"version": "/"},
+            [],
+            "x",
+        ]
+        for document in wrong:
             answer = agent.ask("POST", "/unlock", document)
             assert (answer.status, answer.headers["Content-Type"]) == (422, PROBLEM), document
             assert b"passwd" not in answer.body
