@@ -68,6 +68,9 @@ def problem(description: str, *headers: str) -> dict[str, Any]:
 CALLERS_PROBLEMS: dict[int | str, dict[str, Any]] = {
     400: problem("The Authorization header is malformed or there twice.", "WWW-Authenticate"),
     401: problem("No token, or another one than the agent's.", "WWW-Authenticate"),
+    403: problem("Another site's page sent it, or a cookie came with it from no page of the agent's own."),
+    415: problem("The body is not JSON."),
+    421: problem("The agent is not called by this name."),
     429: problem("Asked too often.", "Retry-After"),
 }
 """What any route that is not open to everybody may answer."""
