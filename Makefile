@@ -30,6 +30,7 @@ soak: bootstrap test-tools  ## the long tests: many kills, many rounds
 
 bench: bootstrap test-tools  ## measure against openssl, age, pyrage and `docker load`; releases a second
 	$(PYTHON) -m scripts.bench
+	$(PYTHON) -m scripts.bench.agent
 	$(PYTHON) -m scripts.bench.keyservice
 
 lint: bootstrap  ## style, types, layers, generated pages

@@ -58,6 +58,16 @@ class Bundle:
             self._iv = sealed.read(16)
             shutil.copyfileobj(sealed, rest, MIB)
 
+    @property
+    def fragment(self) -> bytes:
+        """The fragment for which it is sealed."""
+        return self._fragment.read_bytes()
+
+    @property
+    def public_key(self) -> bytes:
+        """The publisher's public key, PEM."""
+        return Path(f"{self._key}.pub").read_bytes()
+
     def plain(self, version: str) -> Path:
         """Return the tar that ``docker load`` takes."""
         return self.folder / f"{version}.tar"

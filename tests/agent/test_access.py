@@ -210,7 +210,8 @@ def tls_door(access: Access, folder: Path, authority: Identity) -> Iterator[tupl
     files.key.write_bytes(server.key_pem)
     authority.write_certificate(folder / "clients.pem")
     listener = open_listener("127.0.0.1", 0, plain=False)
-    with listening(build_app(access), listener, tls_context(files, client_ca=folder / "clients.pem")):
+    context = tls_context(files, client_ca=folder / "clients.pem", is_certificate_optional=access.has_token)
+    with listening(build_app(access), listener, context):
         yield listener.getsockname()[1], files
 
 
@@ -238,6 +239,14 @@ def test_a_certificate_of_the_clients_authority_opens_and_no_other_does(
         stranger = client_context(files, tmp_path, make_leaf(other))
         with pytest.raises((ssl.SSLError, ConnectionError)):
             Door(port, context=stranger).ask()
+
+
+def test_without_a_token_nobody_gets_a_connection_but_with_a_certificate(tmp_path: Path) -> None:
+    authority = make_authority()
+    with tls_door(Access(), tmp_path, authority) as (port, files):
+        assert Door(port, context=client_context(files, tmp_path, make_leaf(authority))).ask().status == 200
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            Door(port, context=client_context(files, tmp_path, None)).ask()
 
 
 def test_a_file_without_certificates_is_no_clients_authority(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -12,15 +13,19 @@ from binary_split.agent.documents import PROBLEM, describe_status
 from binary_split.agent.status import Status
 from binary_split.agent.unlocker import Unlocker
 from binary_split.errors import ArchiveNotConfiguredError, BinarySplitError, UnlockBusyError
+from binary_split.service.pace import Pace
 from binary_split.service.problems import (
     FAILED,
     MEDIA_TYPE,
     NO_STORE,
     RETRY_AFTER_S,
     Problem,
+    ProblemError,
     schema_of,
+    too_many,
 )
 
+_EVERYBODY = ""
 _SOON = {"Retry-After": str(RETRY_AFTER_S)}
 _STATUSES: dict[type[BinarySplitError], HTTPStatus] = {
     ArchiveNotConfiguredError: HTTPStatus.NOT_FOUND,
@@ -39,6 +44,18 @@ async def _unlocker(request: Request) -> Unlocker:
 
 UnlockerOf = Annotated[Unlocker, Depends(_unlocker)]
 """A route's parameter: the application's unlocker."""
+
+
+def verify_pace(request: Request) -> None:
+    """Count a wish, of whomever: there is one engine.
+
+    Raises:
+        ProblemError: there are too many (429).
+    """
+    pace: Pace = request.app.state.pace
+    wait_s = pace.take(_EVERYBODY)
+    if wait_s:
+        raise ProblemError(too_many(math.ceil(wait_s)))
 
 
 def answer_status(status: Status, code: HTTPStatus = HTTPStatus.OK) -> Response:

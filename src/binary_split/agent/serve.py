@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -37,7 +38,8 @@ class Place:
         host: a name or an address of this machine, of which the first address is taken.
         port: 0 is a free one.
         tls: None is plain http, which a loopback address only may speak.
-        client_ca: whoever comes with a certificate that this authority signed needs no token; PEM.
+        client_ca: whoever has a certificate that this authority signed needs no token; PEM. Without a
+            token nobody else gets a connection.
         token_file: holds the agent's own token; None takes the settings'.
         metrics: the address at which Prometheus is answered, None for nowhere.
     """
@@ -74,7 +76,7 @@ def serve_agent(
     """
     agent = parse_agent_settings(settings.agent)
     access = _access(place, agent)
-    context = None if place.tls is None else tls_context(place.tls, client_ca=place.client_ca)
+    context = _context(place, access)
     limits = limits or AgentLimits()
     metrics = AgentMetrics()
     with (
@@ -114,6 +116,13 @@ def _listener(place: Place) -> Iterator[tuple[socket.socket, str]]:
     is_plain = place.tls is None
     with open_listener(place.host, place.port, plain=is_plain) as listener:
         yield listener, listener_url(listener, plain=is_plain)
+
+
+def _context(place: Place, access: Access) -> ssl.SSLContext | None:
+    if place.tls is None:
+        return None
+    # Whoever has no certificate may sign in, if anybody can.
+    return tls_context(place.tls, client_ca=place.client_ca, is_certificate_optional=access.has_token)
 
 
 def _access(place: Place, agent: AgentSettings) -> Access:

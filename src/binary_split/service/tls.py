@@ -30,13 +30,15 @@ def tls_files(certificate: Path | None, key: Path | None) -> TlsFiles | None:
     return TlsFiles(certificate, key)
 
 
-def tls_context(files: TlsFiles, *, client_ca: Path | None = None) -> ssl.SSLContext:
+def tls_context(
+    files: TlsFiles, *, client_ca: Path | None = None, is_certificate_optional: bool = False
+) -> ssl.SSLContext:
     """Return the server's TLS context: version 1.2 or newer.
 
     Args:
         files: of the server.
-        client_ca: certificates, in PEM, of those who say who a client is. A client may still come without a
-            certificate; one that it shows must be good.
+        client_ca: whoever connects needs a certificate that this authority signed; PEM.
+        is_certificate_optional: let in who shows none too; a bad one is refused all the same.
 
     Raises:
         ConfigError: the files cannot be read, or are no certificate with its key.
@@ -59,5 +61,5 @@ def tls_context(files: TlsFiles, *, client_ca: Path | None = None) -> ssl.SSLCon
             context.load_verify_locations(client_ca)
         except (ssl.SSLError, OSError, ValueError) as error:
             raise ConfigError(f"{client_ca} holds no certificates in PEM, or cannot be read") from error
-        context.verify_mode = ssl.CERT_OPTIONAL
+        context.verify_mode = ssl.CERT_OPTIONAL if is_certificate_optional else ssl.CERT_REQUIRED
     return context

@@ -29,6 +29,7 @@ from binary_split.errors import (
 )
 from binary_split.model import ImageRef
 from binary_split.service.listener import listener_url, open_listener
+from binary_split.service.pace import Pace
 from binary_split.unlock.checking import ExpectedImage
 from binary_split.unlock.records import InstalledRelease
 from binary_split.unlock.states import State
@@ -129,6 +130,7 @@ class Gallery:
 def _build(access: Access, shown: Gallery) -> FastAPI:
     app = FastAPI()
     app.state.access = access
+    app.state.pace = Pace(0)
 
     async def silence() -> StreamingResponse:
         async def events() -> AsyncIterator[bytes]:

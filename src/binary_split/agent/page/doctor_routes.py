@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from binary_split.agent.access import Caller
+from binary_split.agent.answers import verify_pace
 from binary_split.agent.page.catalogue import choose_catalogue
 from binary_split.agent.page.rendering import render
 from binary_split.agent.page.signing_in import SIGN_IN, bind_visit, find_visit, redirect
@@ -38,6 +39,7 @@ async def _look(request: Request, visitor: Visitor) -> Response:
         return redirect(SIGN_IN)
     if form is None:
         return _show_findings(request, visitor, is_stale=True)
+    verify_pace(request)
     await run_in_threadpool(_subject(request).check_up.look)
     return redirect(PATH)
 

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
 from binary_split.agent.access import Caller
-from binary_split.agent.answers import UnlockerOf
+from binary_split.agent.answers import UnlockerOf, verify_pace
 from binary_split.agent.page import doctor_routes, signing_in
 from binary_split.agent.page.catalogue import choose_catalogue
 from binary_split.agent.page.picture import explain
@@ -46,6 +46,7 @@ async def _unlock(request: Request, visitor: Visitor, unlocker: UnlockerOf) -> R
     form = await read_own_form(request, visitor)
     if visitor is None or form is None:
         return await run_in_threadpool(_refuse, request, visitor, unlocker)
+    verify_pace(request)
     wish = UnlockWish(archive=only(form, "archive"), token=only(form, "token").strip())
     try:
         await run_in_threadpool(unlocker.begin, wish)
@@ -59,6 +60,7 @@ async def _unlock(request: Request, visitor: Visitor, unlocker: UnlockerOf) -> R
 async def _cancel(request: Request, visitor: Visitor, unlocker: UnlockerOf) -> Response:
     if visitor is None or await read_own_form(request, visitor) is None:
         return await run_in_threadpool(_refuse, request, visitor, unlocker)
+    verify_pace(request)
     await run_in_threadpool(unlocker.cancel)
     return redirect("/")
 
