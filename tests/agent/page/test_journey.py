@@ -49,7 +49,6 @@ def test_from_empty_to_ready_without_loading_the_page_again(
         wait_for_title(page, "Ready")
         assert page.evaluate("window.isSamePage") is True
         assert seen == sorted(seen)
-        assert len(set(seen)) > 1
         assert_is_accessible(page)
         page.locator(".releases li").first.wait_for()
         assert page.locator(".image-verified").count() == len(large.images)

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from binary_split.doctor import Finding
 
@@ -19,6 +20,11 @@ class Examined:
 
     findings: tuple[Finding, ...]
     at: float
+
+    @property
+    def when(self) -> str:
+        """The time for people, in UTC."""
+        return datetime.fromtimestamp(self.at, UTC).strftime("%Y-%m-%d %H:%M")
 
 
 class CheckUp:

@@ -5,7 +5,6 @@ Looking asks the network and shows the token to the key service: a link from els
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from http import HTTPStatus
 
 from fastapi import APIRouter, Request
@@ -14,13 +13,9 @@ from starlette.responses import Response
 
 from binary_split.agent.access import Caller
 from binary_split.agent.answers import verify_pace
-from binary_split.agent.page.catalogue import choose_catalogue
-from binary_split.agent.page.rendering import render
-from binary_split.agent.page.signing_in import SIGN_IN, bind_visit, find_visit, redirect
+from binary_split.agent.page.signing_in import SIGN_IN, redirect
 from binary_split.agent.page.subject import Subject
-from binary_split.agent.page.visitors import Visitor, read_own_form
-from binary_split.agent.sessions import generate_secret
-from binary_split.service.forms import derive_form_token
+from binary_split.agent.page.visitors import Visitor, read_own_form, render_for
 
 PATH = "/doctor"
 
@@ -45,28 +40,15 @@ async def _look(request: Request, visitor: Visitor) -> Response:
 
 
 def _show_findings(request: Request, visitor: Caller, *, is_stale: bool = False) -> Response:
-    examined = _subject(request).check_up.last
-    secret = find_visit(request, visitor) or generate_secret()
-    say = choose_catalogue(request)
-    when = None if examined is None else datetime.fromtimestamp(examined.at, UTC).strftime("%Y-%m-%d %H:%M")
-    response = render(
+    return render_for(
+        visitor,
         request,
         "doctor.html",
         here=PATH,
         status=HTTPStatus.FORBIDDEN if is_stale else HTTPStatus.OK,
         is_stale=is_stale,
-        findings=() if examined is None else examined.findings,
-        names={
-            f.name: say.find(f"check.{f.name}", "check.other")
-            for f in (examined.findings if examined else ())
-        },
-        when=when,
-        form_token=derive_form_token(secret),
-        can_sign_out=bool(visitor.session),
+        examined=_subject(request).check_up.last,
     )
-    if not visitor.session:
-        bind_visit(request, response, secret)
-    return response
 
 
 def _subject(request: Request) -> Subject:

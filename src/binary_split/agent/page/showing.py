@@ -11,12 +11,9 @@ from binary_split.agent.access import Caller
 from binary_split.agent.page.catalogue import choose_catalogue
 from binary_split.agent.page.installed import list_installed
 from binary_split.agent.page.picture import Shape, Trouble, draw
-from binary_split.agent.page.rendering import render
-from binary_split.agent.page.signing_in import bind_visit, find_visit
 from binary_split.agent.page.subject import Subject
-from binary_split.agent.sessions import generate_secret
+from binary_split.agent.page.visitors import render_for
 from binary_split.agent.status import Status
-from binary_split.service.forms import derive_form_token
 
 REFRESH_S = 5
 
@@ -41,9 +38,9 @@ def show_status(
     subject: Subject = request.app.state.page_subject
     say = choose_catalogue(request)
     picture = draw(status, say, has_archive=bool(subject.agent.archives))
-    secret = find_visit(request, visitor) or generate_secret()
     is_still = "still" in request.query_params
-    response = render(
+    return render_for(
+        visitor,
         request,
         "status.html",
         here="/",
@@ -56,14 +53,9 @@ def show_status(
         device=subject.name,
         has_device_id=subject.device_id is not None,
         releases=list_installed(subject.read_releases()),
-        form_token=derive_form_token(secret),
-        can_sign_out=bool(visitor.session),
         refresh_s=REFRESH_S if picture.shape is Shape.RUNNING and not is_still else 0,
         is_still=is_still,
     )
-    if not visitor.session:
-        bind_visit(request, response, secret)
-    return response
 
 
 def _answer_code(*, is_refused: bool, is_stale: bool) -> HTTPStatus:
