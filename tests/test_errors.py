@@ -98,6 +98,7 @@ def test_what_can_succeed_later_is_marked_so() -> None:
         "rate-limited",
         "key-service-unavailable",
         "fragment-truncated",
+        "unlock-busy",
         "engine-unreachable",
         "engine-timeout",
     }

@@ -148,3 +148,28 @@ def test_no_secret_is_in_the_state_the_log_or_a_repr(
         assert secret.decode() not in caplog.text + "".join(capfd.readouterr())
         for path, content in contents(place.state):
             assert secret not in content, path
+
+
+def test_a_release_that_is_there_stays_ready_whatever_fails_after_it(place: Place, newer: AgeRelease) -> None:
+    with place.agent_running() as agent:
+        agent.unlock(archive="newer")
+        assert agent.wait()["state"] == "ready"
+        agent.unlock(archive="stick")
+        assert agent.wait()["error"]["code"] == "downgrade"
+        assert agent.ask("GET", "/readyz").status == 200
+    archives = {**place.archives, "newer": place.folder / "unplugged.age"}
+    with place.with_(archives=archives).agent_running() as agent:
+        found = agent.wait()
+        assert (found["state"], found["archive"], found["version"]) == ("ready", "newer", "1.1.0")
+        assert {image["name"] for image in found["images"]} == {str(ref) for ref in newer.images}
+
+
+def test_what_the_command_unlocked_is_found_at_the_start(place: Place, release: AgeRelease) -> None:
+    cli_state = place.with_(archives={"other": release.path})
+    with cli_state.agent_running() as agent:
+        agent.unlock()
+        assert agent.wait()["state"] == "ready"
+    (place.state / "agent" / "state.json").unlink()
+    with place.agent_running() as agent:
+        found = agent.wait()
+        assert (found["state"], found["archive"], found["started_at"]) == ("ready", "stick", None)

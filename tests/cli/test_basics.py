@@ -36,9 +36,9 @@ COMMANDS = [
         "identity",
     ),
     "docker-plugin",
-    *("device", "enroll", "key", "token", "release", "admin", "keyservice"),
+    *("device", "enroll", "key", "token", "release", "admin", "agent", "keyservice"),
 ]
-GROUPS = {"admin", "device", "key", "token", "keyservice"}
+GROUPS = {"admin", "agent", "device", "key", "token", "keyservice"}
 
 
 class Shelf:

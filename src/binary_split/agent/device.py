@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from binary_split.agent.settings import ArchiveChoice
 from binary_split.config import Settings, state_folder
 from binary_split.engines import Abort, Engine, open_engine
-from binary_split.errors import ArchiveUnreadableError
+from binary_split.errors import ArchiveError, ConfigError, DowngradeError
 from binary_split.model import ProgressSink
 from binary_split.transports.file import FileSource
 from binary_split.trust import load_trusted_keys
@@ -82,8 +82,8 @@ class Device:
         """Bring to its end what an earlier run has left, and return the release that is there; None: none is.
 
         Args:
-            wanted: what would be unlocked.
-            last: what was proven last; it answers where the archive is not there to be asked.
+            wanted: what would be unlocked; if it is there, it is what is returned.
+            last: what was proven last; it counts where the other is not there, or cannot be asked.
             on_wait: is called while somebody else works on the engine, several times a second.
 
         Raises:
@@ -93,12 +93,10 @@ class Device:
         with journal.locked(on_wait):
             recover(engine, journal)
         if wanted is not None:
-            with suppress(ArchiveUnreadableError):  # its medium is not there
-                order = self._make_order(wanted)
-                with FileSource(wanted.archive.path) as source:
-                    name = name_archive(source)
-                found = find_installed(order, name, engine, journal.read_releases())
-                return None if found is None else _describe(found, order, journal)
+            with suppress(ArchiveError, ConfigError, DowngradeError):  # whoever unlocks it is told
+                found = self._find(wanted, engine, journal)
+                if found is not None:
+                    return found
         return last if last is not None and _is_there(engine, last) else None
 
     def has(self, release: InstalledRelease) -> bool:
@@ -108,6 +106,13 @@ class Device:
             EngineError: it does not say.
         """
         return _is_there(open_engine(self._settings.engine), release)
+
+    def _find(self, wanted: Wanted, engine: Engine, journal: Journal) -> InstalledRelease | None:
+        order = self._make_order(wanted)
+        with FileSource(wanted.archive.path) as source:
+            name = name_archive(source)
+        found = find_installed(order, name, engine, journal.read_releases())
+        return None if found is None else _describe(found, order, journal)
 
     def _open(self) -> tuple[Engine, Journal]:
         engine = open_engine(self._settings.engine)

@@ -33,6 +33,7 @@ class Record:
         started_at: when it was; seconds since the epoch (UTC).
         is_running: whether the unlock of it was under way.
         proven: the release that was proven to be there last.
+        proven_as: the name of the archive that it came from.
     """
 
     reserved: int = 0
@@ -41,6 +42,7 @@ class Record:
     started_at: float | None = None
     is_running: bool = False
     proven: InstalledRelease | None = None
+    proven_as: str = ""
 
     def serialise(self) -> bytes:
         """Return the record as JSON."""
@@ -50,6 +52,7 @@ class Record:
             "version": self.version,
             "started_at": self.started_at,
             "is_running": self.is_running,
+            "proven_as": self.proven_as,
             "proven": None if self.proven is None else json.loads(self.proven.serialise()),
         }
         return json.dumps(document, indent=1, ensure_ascii=False).encode()
@@ -70,6 +73,7 @@ class Record:
                 version=_typed(document["version"], str),
                 started_at=None if started_at is None else float(_typed(started_at, int, float)),
                 is_running=_typed(document["is_running"], bool),
+                proven_as=_typed(document["proven_as"], str),
                 proven=None if proven is None else InstalledRelease.parse(json.dumps(proven).encode()),
             )
         except (ValueError, LookupError, TypeError, RecursionError) as error:

@@ -113,23 +113,24 @@ class Unlocker:
             return self._board.latest
 
     def check_ready(self) -> bool:
-        """Whether the images of the release are there; the engine is asked again after a while.
+        """Whether the release that was proven last is still there; the engine is asked again after a while.
+
+        What is unlocked meanwhile, or failed since, does not matter: nothing moves before all is proven.
 
         Raises:
             EngineError: it does not say.
         """
         with self._proving:
             release = self._memory.record.proven
-            if self._board.latest.state is not State.READY or release is None:
+            if release is None:
                 return False
             if time.monotonic() - self._proven_at < LIMITS.agent_proof_s:
                 return True
             is_there = self._device.has(release)
             with self._turn:
-                if self._job is not None:
-                    return False
-                self._proven_at = time.monotonic()
-                if not is_there:
+                if is_there:
+                    self._proven_at = time.monotonic()
+                elif self._board.latest.state is State.READY and self._memory.record.proven is release:
                     self._end(pictures.when_gone(), proven=None)
             return is_there
 
@@ -182,10 +183,10 @@ class Unlocker:
                 return
             if release is None:
                 self._end(pictures.when_gone(), proven=None)
-            else:
-                name = choice.name if choice else record.archive
-                changes = pictures.when_ready(release, self._board.latest)
-                self._end({**changes, "archive": name}, proven=release)
+                return
+            name = record.proven_as if choice is None or release is record.proven else choice.name
+            changes = pictures.when_ready(release, self._board.latest)
+            self._end({**changes, "archive": name}, proven=release, proven_as=name)
 
     def _wait_for_other(self) -> None:
         if self._is_closing:
@@ -206,7 +207,8 @@ class Unlocker:
         )
         release = job.run(self._device, self._board)
         with self._turn:
-            self._end(pictures.when_ready(release, self._board.latest), proven=release)
+            changes = pictures.when_ready(release, self._board.latest)
+            self._end(changes, proven=release, proven_as=wanted.archive.name)
         self._on_end("ready")
 
     def _give_up(self, job: Job | None, failure: Failure) -> None:
@@ -218,13 +220,14 @@ class Unlocker:
         if job is not None:
             self._on_end("cancelled" if is_cancelled else "failed")
 
-    def _end(self, changes: pictures.Changes, **noted: InstalledRelease | None) -> None:
+    def _end(self, changes: pictures.Changes, **noted: InstalledRelease | str | None) -> None:
         """Tell how it ended, under the lock: whoever sees it may begin the next unlock."""
         try:
             self._memory.note(is_running=False, **noted)
         except JournalError as error:  # what is true now is told; the next start asks the engine anyway
             LOG.warning("%s", error)
-        self._proven_at = time.monotonic()
+        if noted:
+            self._proven_at = time.monotonic()
         self._job = None
         self._board.publish(**changes)
 
