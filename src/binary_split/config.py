@@ -126,7 +126,7 @@ class Limits:
     agent_wishes_per_minute: int = 60  # to unlock or to cancel, of all callers together
 
     # The doctor.
-    doctor_check_s: float = 30.0  # a check, and so all of them: they run side by side
+    doctor_check_s: float = 35.0  # a check, and so all of them; longer than an engine may take to greet
     doctor_clock_s: float = 120.0  # how far this machine's clock may be from the key service's
     doctor_clock_wrong_s: float = 86_400.0  # from here on certificates seem to have expired
     doctor_certificate_days: int = 14  # left, below which a certificate should be renewed

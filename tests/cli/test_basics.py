@@ -27,6 +27,7 @@ COMMANDS = [
         "unlock",
         "prune",
         "check",
+        "doctor",
         "decrypt",
         "inspect",
         "keygen",

@@ -93,6 +93,10 @@ def test_a_certificate_outside_its_days_names_the_clock(
     assert f"to {datetime.now(UTC) + timedelta(days=days[1]):%Y-%m-%d}" in found.detail
     assert "clock" in found.cure
     assert "captive portal" not in found.cure
+    clock = check("clock", key_service=server.url(), ca_file=pki.ca_file)
+    assert clock.verdict is Verdict.WARNING
+    assert "the key service's certificate is for localhost" in clock.detail
+    assert "timedatectl" in clock.cure
     assert server.requests == []
 
 
@@ -103,8 +107,8 @@ def test_a_certificate_of_another_ca_shows_whose_it_is(pki: Pki, serve: Serve) -
     assert "issued by CN=Portal CA" in found.detail
     assert "--ca-file" in found.cure
     assert "captive portal" in found.cure
-    after = check("key-service", key_service=server.url(), ca_file=pki.ca_file)
-    assert after.verdict is Verdict.SKIPPED
+    for name in ("key-service", "clock"):
+        assert check(name, key_service=server.url(), ca_file=pki.ca_file).verdict is Verdict.SKIPPED
     assert server.requests == []
 
 

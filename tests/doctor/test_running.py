@@ -68,7 +68,7 @@ from binary_split.doctor import Subject, run_checks
 for finding in run_checks(Subject(settings=Settings(engine="oci:/nowhere", key_service="http://localhost:1"))):
     assert "broke" not in finding.detail, finding
 """
-    for _ in range(8):  # without the imports before the first check one in five broke
+    for _ in range(8):  # before everything was imported first, two of twelve broke
         ran = run_python(code)
         assert ran.returncode == 0, ran
 

@@ -111,6 +111,22 @@ def test_a_service_of_another_kind_never_sees_the_token(pki: Pki, serve: Serve, 
     assert any(ASKED.encode() in request for request in server.requests)
 
 
+@pytest.mark.parametrize("status", ["429 Slow down", "503 Not now"])
+def test_a_service_that_does_not_get_to_it_proves_nothing(
+    pki: Pki, serve: Serve, tmp_path: Path, status: str
+) -> None:
+    def be_busy(peer: Peer) -> None:
+        request = peer.read_request()
+        challenge = head("401 No", "WWW-Authenticate: Bearer", "Content-Length: 0")
+        if request:
+            peer.send(head(status, "Content-Length: 0") if b"Authorization" in request else challenge)
+
+    token_file = write_token(tmp_path, "bsk_" + "x" * 43)
+    found = check("token", key_service=serve(be_busy).url(), ca_file=pki.ca_file, token_file=token_file)
+    assert found.verdict is Verdict.SKIPPED
+    assert "was not told" in found.detail
+
+
 def test_a_service_that_would_release_anything_is_not_believed(
     pki: Pki, serve: Serve, tmp_path: Path
 ) -> None:

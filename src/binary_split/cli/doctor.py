@@ -15,7 +15,7 @@ from binary_split.cli.options import FILE, engine_option, json_option
 from binary_split.cli.output import emit_json
 from binary_split.config import Settings, load_settings
 from binary_split.doctor import Finding, Subject, Verdict, run_checks
-from binary_split.errors import CheckFailedError, ConfigError
+from binary_split.errors import BinarySplitError, CheckFailedError
 
 
 @click.command()
@@ -88,11 +88,11 @@ def doctor(
         raise CheckFailedError(f"{len(failed)} of {len(findings)} checks failed: {', '.join(failed)}")
 
 
-def _load() -> tuple[Settings, ConfigError | None]:
+def _load() -> tuple[Settings, BinarySplitError | None]:
     """Return the settings, or none and why: the other checks are made all the same."""
     try:
         return load_settings(), None
-    except ConfigError as error:
+    except BinarySplitError as error:
         return Settings(), error
 
 

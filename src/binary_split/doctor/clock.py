@@ -7,6 +7,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from binary_split.config import LIMITS
+from binary_split.doctor.certificate import describe_certificate, is_of_today
 from binary_split.doctor.facts import Facts
 from binary_split.doctor.finding import Judgement, SkippedError, bad, doubtful, good
 from binary_split.errors import BinarySplitError
@@ -25,6 +26,8 @@ def check_clock(facts: Facts) -> Judgement:
         if now + timedelta(seconds=LIMITS.doctor_clock_s) < moment:
             return bad(f"the clock says {_show(now)}, before {what} ({_show(moment)})", _CURE)
     ahead_s = _compare(facts)
+    if ahead_s is None and (words := _describe_refused(facts)):
+        return doubtful(f"the clock says {_show(now)}, and the key service's certificate is {words}", _CURE)
     if ahead_s is None:
         raise SkippedError(f"nothing tells the time to compare with; the clock says {_show(now)}")
     return judge_difference(ahead_s)
@@ -66,6 +69,15 @@ def _compare(facts: Facts) -> float | None:
         return None
     theirs = parse_http_date(heard.answer.header("Date"))
     return None if theirs is None else (heard.at - theirs).total_seconds()
+
+
+def _describe_refused(facts: Facts) -> str:
+    """Return the certificate that was refused, if it is not valid by this clock; anybody may have made it."""
+    try:
+        shown = facts.way.refused()
+    except (BinarySplitError, SkippedError):
+        return ""
+    return "" if is_of_today(shown) else describe_certificate(shown)
 
 
 def _phrase(seconds: float) -> str:

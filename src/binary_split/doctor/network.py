@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from binary_split.doctor.certificate import describe_certificate, is_of_today, judge_certificate
 from binary_split.doctor.facts import Facts
-from binary_split.doctor.finding import Judgement, bad, doubtful, good
+from binary_split.doctor.finding import Judgement, SkippedError, bad, doubtful, good
 from binary_split.errors import (
     FragmentNotBinaryError,
     KeyServiceError,
@@ -12,7 +14,6 @@ from binary_split.errors import (
     KeyServiceUnavailableError,
 )
 from binary_split.keyclient.answer import Answer, read_document
-from binary_split.keyclient.probing import fetch_certificate
 
 _PORTAL = (
     "A captive portal or a proxy may answer in its place: sign in to this network with a browser, or take "
@@ -38,7 +39,9 @@ def check_certificate(facts: Facts) -> Judgement:
     try:
         return judge_certificate(facts.way.certificate())
     except KeyServiceTlsError as error:
-        shown = _fetch_untrusted(facts)
+        shown = b""
+        with suppress(KeyServiceError, SkippedError):
+            shown = facts.way.refused()
         words = describe_certificate(shown)
         cure = f"{error.hint} {_PORTAL}" if is_of_today(shown) else error.hint
         return bad(f"{error}: it is {words}" if words else str(error), cure)
@@ -66,11 +69,3 @@ def check_service(facts: Facts) -> Judgement:
 
 def _is_redirect(answer: Answer) -> bool:
     return 300 <= answer.status < 400
-
-
-def _fetch_untrusted(facts: Facts) -> bytes:
-    """Return the certificate that was refused; empty where there is none."""
-    try:
-        return fetch_certificate(facts.way.service(), facts.way.address(), is_trusted=False)
-    except KeyServiceError:
-        return b""

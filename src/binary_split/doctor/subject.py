@@ -10,7 +10,7 @@ from binary_split.config import Settings
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from binary_split.errors import ConfigError
+    from binary_split.errors import BinarySplitError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +30,6 @@ class Subject:
     archive: Path | None = None
     version: str | None = None
     settings: Settings = field(default_factory=Settings)
-    settings_fault: ConfigError | None = None
+    settings_fault: BinarySplitError | None = None
     trusted_keys: tuple[Path, ...] = ()
     is_release_wanted: bool = False

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from binary_split.config import LIMITS, Settings
 from binary_split.doctor.finding import SkippedError, needed
 from binary_split.doctor.once import Once
+from binary_split.errors import BinarySplitError, KeyServiceTlsError
 from binary_split.keyclient import Service
 from binary_split.keyclient.address import Address
 from binary_split.keyclient.answer import Answer
@@ -35,6 +36,8 @@ class Way:
         ip_addresses: of its host; raises KeyServiceUnreachableError.
         connect_s: how long a connection takes, in seconds; raises KeyServiceError.
         certificate: in DER, once it has proven who the service is; raises KeyServiceTlsError.
+        refused: the certificate that did not prove it, in DER, for its words alone; raises SkippedError where
+            none was refused, and KeyServiceError where it cannot be had again.
         readiness: what the service says of itself; raises KeyServiceError.
 
     Each raises SkippedError where the step before it has failed.
@@ -48,6 +51,7 @@ class Way:
         self.ip_addresses: Once[tuple[str, ...]] = Once(self._resolve, until)
         self.connect_s: Once[float] = Once(self._connect, until)
         self.certificate: Once[bytes] = Once(self._verify_certificate, until)
+        self.refused: Once[bytes] = Once(self._show_refused, until)
         self.readiness: Once[Heard] = Once(self._ask, until)
 
     def service(self) -> Service:
@@ -87,6 +91,15 @@ class Way:
         if not self.address().is_https:
             raise SkippedError("the key service is asked by plain http: there is no certificate")
         return fetch_certificate(self.service(), self.address(), is_trusted=True)
+
+    def _show_refused(self) -> bytes:
+        try:
+            self.certificate()
+        except KeyServiceTlsError:
+            return fetch_certificate(self.service(), self.address(), is_trusted=False)
+        except BinarySplitError:
+            pass
+        raise SkippedError("no certificate was refused")
 
     def _ask(self) -> Heard:
         with needed("there is no connection to the key service"):
