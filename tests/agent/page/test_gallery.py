@@ -118,3 +118,28 @@ def test_progress_is_named_for_who_cannot_see_it(browser: Browser, shown: Galler
         assert page.get_by_role("progressbar", name="Progress of azaion/flights:1.4.0").is_visible()
         # each quarter is said, and not each percent
         assert page.get_by_role("status").inner_text() == "Loading the images, 25 percent"
+
+
+def test_what_has_the_focus_or_is_being_typed_stays_while_the_page_changes(
+    browser: Browser, shown: Gallery
+) -> None:
+    again = "document.dispatchEvent(new Event('visibilitychange'))"
+    shown.name = "checking"
+    with visiting(browser, shown.url) as (page, trouble):
+        page.goto(shown.url)
+        page.get_by_role("button", name="Cancel").focus()
+        for name, step in (("waiting", "Loading the images"), ("fetching", "Fetching the key fragment")):
+            shown.name = name
+            page.evaluate(again)
+            page.get_by_text(step, exact=True).last.wait_for()
+            assert page.evaluate("document.activeElement.innerText") == "Cancel"
+        shown.name = "wrong-token"
+        page.evaluate(again)
+        page.get_by_label("Token from the vendor").fill("half a tok")
+        page.get_by_text("Technical details").click()
+        shown.name = "damaged"
+        page.evaluate(again)
+        page.get_by_text("The archive is damaged, or the key does not belong to it.").last.wait_for()
+        assert page.get_by_label("Token from the vendor").input_value() == "half a tok"
+        assert page.get_by_text("archive-damaged").is_visible()
+    assert not trouble

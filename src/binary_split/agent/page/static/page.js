@@ -65,7 +65,6 @@
       old.nodeValue = fresh.nodeValue;
       return;
     }
-    const isAlike = old.getAttribute("data-shape") === fresh.getAttribute("data-shape");
     for (const name of fresh.getAttributeNames()) {
       if (old.getAttribute(name) !== fresh.getAttribute(name)) {
         old.setAttribute(name, fresh.getAttribute(name));
@@ -76,12 +75,47 @@
         old.removeAttribute(name);
       }
     }
-    const [had, has] = [[...old.childNodes], [...fresh.childNodes]];
-    if (isAlike && had.length === has.length && had.every((node, i) => node.nodeName === has[i].nodeName)) {
-      had.forEach((node, i) => morph(node, has[i]));
-    } else {
-      old.replaceChildren(...has.map((node) => document.importNode(node, true)));
+    morphChildren(old, fresh);
+  }
+
+  // What is alike stays the same element, in the same order; only what is new or gone is put in or taken out.
+  function morphChildren(old, fresh) {
+    let next = old.firstChild;
+    const removeUntil = (end) => {
+      while (next !== end) {
+        const gone = next;
+        next = next.nextSibling;
+        if (!isBlank(gone)) {
+          gone.remove();
+        }
+      }
+    };
+    for (const node of fresh.childNodes) {
+      if (isBlank(node)) {
+        continue;
+      }
+      let match = next;
+      while (match !== null && !isAlike(match, node)) {
+        match = match.nextSibling;
+      }
+      if (match === null) {
+        old.insertBefore(document.importNode(node, true), next);
+      } else {
+        removeUntil(match);
+        next = match.nextSibling;
+        morph(match, node);
+      }
     }
+    removeUntil(null);
+  }
+
+  function isBlank(node) {
+    return node.nodeType !== Node.ELEMENT_NODE && node.nodeValue.trim() === "";
+  }
+
+  function isAlike(old, fresh) {
+    return old.nodeName === fresh.nodeName && !isBlank(old) && old.id === fresh.id &&
+      old.className === fresh.className && old.dataset?.shape === fresh.dataset?.shape;
   }
 
   function listen() {
