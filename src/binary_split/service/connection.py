@@ -35,6 +35,6 @@ def subject_of(certificate: object) -> str:
         return ""
     names = [pair for group in certificate.get("subject", ()) for pair in group]
     for kind, value in names:
-        if kind == "commonName":
+        if kind == "commonName" and value:
             return str(value)
     return ", ".join(f"{kind}={value}" for kind, value in names) or "without a name"
