@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from binary_split.model import ItemProgress, Progress
-from binary_split.progress import ERROR_STEP, steady_progress
+from binary_split.progress import ERROR_STEP, StepRate, steady_progress
 from binary_split.unlock.states import State
 
 numbers = st.integers(-3, 50)
@@ -111,3 +111,16 @@ def test_many_threads_may_report() -> None:
             thread.join()
     assert len(seen) == 2001
     assert [event.done for event in seen] == sorted(event.done for event in seen)
+
+
+def test_the_rate_is_the_mean_of_a_step_and_begins_anew_with_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("binary_split.progress.time.monotonic", lambda: now)
+    rate = StepRate()
+    assert rate.measure(Progress("loading", 5, 100)) == (0.0, None)
+    now = 102.0
+    assert rate.measure(Progress("loading", 20, 100)) == (10.0, 8.0)
+    assert rate.measure(Progress("loading", 20)) == (10.0, None)
+    assert rate.measure(Progress("verifying", 50, 60)) == (0.0, None)
+    now = 107.0
+    assert rate.measure(Progress("verifying", 60, 60)) == (12.0, 0.0)

@@ -40,6 +40,7 @@ _KEY_ID = "bench"
 _PAUSE_S = 5.0
 _LOOK_S = 0.02
 _POLL_S = 0.1
+_UNLOCKS = 8
 
 
 class AgentConnection(http.client.HTTPConnection):
@@ -157,12 +158,14 @@ def bench(folder: Path, mib: int, rounds: int) -> None:
             waits.status.extend(times.status)
             waits.late.extend(times.late)
             memory.append(used)
+        course = _in_new_engine(device, watch_memory)
     print(f"\n{mib} MiB in 7 images, medians of {rounds} rounds")
     print(f"  the command {statistics.median(commands):.2f} s, the agent {statistics.median(own):.2f} s")
     print(f"  ratio {statistics.median(ratios):.3f} ({min(ratios):.3f}-{max(ratios):.3f})")
     waits.show()
     before, peak, after = (statistics.median(row[place] for row in memory) for place in range(3))
     print(f"  memory of the agent: {before:.0f} MiB idle, {peak:.0f} at most, {after:.0f} after")
+    print("  after each of its unlocks:", " ".join(f"{mib:.0f}" for mib in course), "MiB")
 
 
 def time_command(device: Device, engine: PrivateDockerd) -> float:
@@ -182,6 +185,17 @@ def time_agent(
         seconds, times = agent.unlock(look_s)
         after, peak = agent.memory()
         return seconds, times, (before, peak, after)
+
+
+def watch_memory(device: Device, engine: PrivateDockerd) -> list[float]:
+    """Return one agent's memory after each of several unlocks, in MiB; the engine is emptied between."""
+    course = []
+    with _agent(device, engine) as agent:
+        for _unlock in range(_UNLOCKS):
+            agent.unlock(_POLL_S)
+            course.append(agent.memory()[0])
+            engine.empty()
+    return course
 
 
 @contextmanager

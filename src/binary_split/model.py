@@ -17,7 +17,10 @@ _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 _NAME_PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _HOST = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?(?::[0-9]+)?/)?"
 _NAME = re.compile(rf"{_HOST}{_NAME_PART}(?:/{_NAME_PART})*")
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+TAG = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
+"""The form of an image's tag, and so of a release's version."""
+
+_TAG = re.compile(TAG)
 DEVICE_KEY_NEEDED = "urn:binary-split:problem:device-key-needed"
 """The type of the problem (RFC 9457) by which whoever may have a fragment is refused it in the plain."""
 

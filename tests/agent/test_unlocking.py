@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from binary_split.agent.unlocker import UnlockWish
+from binary_split.agent.status import Status
+from binary_split.agent.unlocker import Unlocker, UnlockWish
 from binary_split.config import Limits
+from binary_split.engines import open_engine
+from binary_split.errors import UnlockBusyError
+from binary_split.unlock.journal import Journal
 from tests.agent.places import Place, Vendor, contents
 from tests.archives import flip_bit
 from tests.releases import AgeRelease
@@ -120,9 +124,7 @@ def test_an_archive_that_is_not_there_is_said(place: Place, tmp_path: Path) -> N
 def test_readiness_is_asked_of_the_engine_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     with place.unlocker() as unlocker:
         unlocker.begin(UnlockWish())
-        number = unlocker.status().number
-        while unlocker.status().is_running:
-            number = (unlocker.wait_for(number, 10) or unlocker.status()).number
+        assert _wait(unlocker).state == "ready"
         assert unlocker.check_ready()
         (Path(place.engine.removeprefix("oci:")) / "index.json").unlink()
         assert unlocker.check_ready()  # it was proven a moment ago
@@ -173,3 +175,37 @@ def test_what_the_command_unlocked_is_found_at_the_start(place: Place, release: 
     with place.agent_running() as agent:
         found = agent.wait()
         assert (found["state"], found["archive"], found["started_at"]) == ("ready", "stick", None)
+
+
+def test_a_cancelled_unlock_does_not_wait_for_another_ones_turn(place: Place) -> None:
+    engine = open_engine(place.engine)
+    with place.agent_running() as agent:
+        agent.wait()
+        with Journal(place.state, engine.describe()).locked():
+            assert agent.unlock().document["waiting_for"] == "another unlock"
+            assert agent.cancel().status == 202
+            assert agent.wait()["state"] == "idle"
+        agent.unlock()
+        assert agent.wait()["state"] == "ready"
+
+
+def test_an_unlock_that_is_ending_is_not_joined(place: Place, vendor: Vendor) -> None:
+    with place.unlocker() as unlocker:
+        _wait(unlocker)
+        with Journal(place.state, open_engine(place.engine).describe()).locked():
+            unlocker.begin(UnlockWish())
+            with unlocker._turn:  # whose next step would end it
+                job = unlocker._job
+                assert job is not None
+                job.is_cancelled = True
+            with pytest.raises(UnlockBusyError, match="still ending"):
+                unlocker.begin(UnlockWish())
+            unlocker.cancel()
+        assert _wait(unlocker).state == "idle"
+
+
+def _wait(unlocker: Unlocker) -> Status:
+    status = unlocker.status()
+    while status.is_running:
+        status = unlocker.wait_for(status.number, 20) or status
+    return status

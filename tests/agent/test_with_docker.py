@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from pathlib import Path
@@ -182,6 +184,30 @@ def test_a_status_is_answered_while_a_load_runs_and_readers_vanish(docked: Place
             with agent.following() as events:
                 next(events)
         assert _states(agent)[-1] == "ready"
+
+
+def test_an_engine_that_hangs_holds_up_neither_status_nor_cancelling(
+    docked: Place, fresh_device: PrivateDockerd
+) -> None:
+    with docked.agent_running() as agent:
+        agent.unlock()
+        agent.wait(is_loading)
+        os.kill(fresh_device.pid, signal.SIGSTOP)
+        try:
+            started = time.monotonic()
+            probes = [threading.Thread(target=agent.ask, args=("GET", "/readyz")) for _probe in range(10)]
+            for probe in probes:
+                probe.start()
+            for _ask in range(20):
+                agent.status()
+            assert agent.ask("GET", "/healthz").status == 200
+            assert agent.cancel().status == 202
+            assert time.monotonic() - started < 10
+        finally:
+            os.kill(fresh_device.pid, signal.SIGCONT)
+        for probe in probes:
+            probe.join(30)
+        assert agent.wait()["state"] in {"idle", "ready"}
 
 
 def _states(agent: Client) -> list[str]:

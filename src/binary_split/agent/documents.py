@@ -11,12 +11,12 @@ from binary_split.agent.settings import ARCHIVE_NAME
 from binary_split.agent.status import Failure, ImageState, Status
 from binary_split.agent.unlocker import UnlockWish
 from binary_split.config import LIMITS
+from binary_split.model import TAG
 from binary_split.unlock.states import State
 
 PROBLEM = "urn:binary-split:problem:"
 """How the type of each problem of ours begins; the error's code follows."""
 
-_TAG = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
 _Bytes = Annotated[int, Field(ge=0)]
 
 
@@ -28,7 +28,7 @@ class WishDocument(BaseModel):
     archive: str | None = Field(
         None, pattern=f"^{ARCHIVE_NAME}$", description="The configured name of an archive; else the default."
     )
-    version: str | None = Field(None, pattern=f"^{_TAG}$", description="Which it must be.")
+    version: str | None = Field(None, pattern=f"^{TAG}$", description="Which it must be.")
     token: SecretStr | None = Field(
         None,
         min_length=1,

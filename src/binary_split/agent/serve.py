@@ -79,13 +79,13 @@ def serve_agent(
     context = _context(place, access)
     limits = limits or AgentLimits()
     metrics = AgentMetrics()
+    log_json_lines()
     with (
         only_agent(settings),
         _listener(place) as (listener, url),
         metrics_listener(metrics, place.metrics),
         closing(Unlocker(settings, agent, on_end=metrics.count_unlock)) as unlocker,
     ):
-        log_json_lines()
         around = Surroundings(
             unlocker=unlocker,
             access=access,

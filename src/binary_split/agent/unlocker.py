@@ -120,19 +120,16 @@ class Unlocker:
         Raises:
             EngineError: it does not say.
         """
-        with self._proving:
+        # An engine that hangs may hold up one who asks, not all of them.
+        if not self._proving.acquire(timeout=LIMITS.agent_answer_s):
+            return False
+        try:
             release = self._memory.record.proven
             if release is None:
                 return False
-            if time.monotonic() - self._proven_at < LIMITS.agent_proof_s:
-                return True
-            is_there = self._device.has(release)
-            with self._turn:
-                if is_there:
-                    self._proven_at = time.monotonic()
-                elif self._board.latest.state is State.READY and self._memory.record.proven is release:
-                    self._end(pictures.when_gone(), proven=None)
-            return is_there
+            return time.monotonic() - self._proven_at < LIMITS.agent_proof_s or self._prove(release)
+        finally:
+            self._proving.release()
 
     def close(self) -> None:
         """End. An unlock that is under way leaves its loads, and is gone on with at the next start."""
@@ -142,6 +139,15 @@ class Unlocker:
                 self._job.abort.set()
             self._turn.notify_all()
         self._thread.join(LIMITS.agent_end_s)
+
+    def _prove(self, release: InstalledRelease) -> bool:
+        is_there = self._device.has(release)
+        with self._turn:
+            if is_there:
+                self._proven_at = time.monotonic()
+            elif self._board.latest.state is State.READY and self._memory.record.proven is release:
+                self._end(pictures.when_gone(), proven=None)
+        return is_there
 
     def _work(self) -> None:
         self._guard(None)
