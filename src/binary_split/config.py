@@ -147,6 +147,7 @@ class Limits:
     agent_retry_first_s: float = 5.0
     agent_retry_cap_s: float = 300.0
     agent_streams: int = 32  # readers of events at a time
+    agent_doctor_s: float = 20.0  # a check of the page's check-up: its answer must begin before it is cut
     agent_wishes_per_minute: int = 60  # to unlock or to cancel, of all callers together
 
     # The doctor.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from binary_split.agent.access import Access, CallerKind
+from binary_split.agent.access import Access
 from binary_split.agent.app import AgentLimits, Surroundings, create_app
 from binary_split.agent.figures import AgentMetrics
 from binary_split.agent.settings import parse_agent_settings
@@ -108,7 +108,7 @@ class Place:
     def agent_running(self, limits: AgentLimits = UNLIMITED, *, by_token: bool = False) -> Iterator[Client]:
         """Run the agent in this process: on its unix socket, or on loopback where its token opens it."""
         metrics = AgentMetrics()
-        access = Access(token=AGENT_TOKEN) if by_token else Access(connection=CallerKind.LOCAL)
+        access = Access(AGENT_TOKEN if by_token else "")
         listening = open_listener("127.0.0.1", 0, plain=True) if by_token else unix_listener(self.socket)
         with self.unlocker() as unlocker, listening as listener:
             around = Surroundings(

@@ -16,6 +16,7 @@ from bed.certs import make_authority, make_leaf
 from tests.agent.clients import Client
 from tests.agent.places import AGENT_TOKEN, Place
 from tests.commandline import CommandLine
+from tests.running import CLI, run_python
 
 pytestmark = pytest.mark.slow
 
@@ -172,3 +173,12 @@ def _free_port() -> int:
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
+
+
+@pytest.mark.parametrize(("command", "extra"), [("agent", "agent"), ("keyservice", "keyservice")])
+def test_a_missing_library_is_said_with_the_extra_that_brings_it(command: str, extra: str) -> None:
+    code = f"import sys; sys.modules['fastapi'] = None; {CLI}"
+    done = run_python(code, command, "serve", "--port", "0")
+    assert done.returncode == 3
+    assert f"pip install 'binary-split[{extra}]'" in done.stderr.decode()
+    assert b"Traceback" not in done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -12,15 +13,19 @@ from binary_split.agent.documents import PROBLEM, describe_status
 from binary_split.agent.status import Status
 from binary_split.agent.unlocker import Unlocker
 from binary_split.errors import ArchiveNotConfiguredError, BinarySplitError, UnlockBusyError
+from binary_split.service.pace import Pace
 from binary_split.service.problems import (
     FAILED,
     MEDIA_TYPE,
     NO_STORE,
     RETRY_AFTER_S,
     Problem,
+    ProblemError,
     schema_of,
+    too_many,
 )
 
+_EVERYBODY = ""
 _SOON = {"Retry-After": str(RETRY_AFTER_S)}
 _STATUSES: dict[type[BinarySplitError], HTTPStatus] = {
     ArchiveNotConfiguredError: HTTPStatus.NOT_FOUND,
@@ -39,6 +44,18 @@ async def _unlocker(request: Request) -> Unlocker:
 
 UnlockerOf = Annotated[Unlocker, Depends(_unlocker)]
 """A route's parameter: the application's unlocker."""
+
+
+def verify_pace(request: Request) -> None:
+    """Count a wish, of whomever: there is one engine.
+
+    Raises:
+        ProblemError: there are too many (429).
+    """
+    pace: Pace = request.app.state.pace
+    wait_s = pace.take(_EVERYBODY)
+    if wait_s:
+        raise ProblemError(too_many(math.ceil(wait_s)))
 
 
 def answer_status(status: Status, code: HTTPStatus = HTTPStatus.OK) -> Response:
@@ -68,6 +85,9 @@ def problem(description: str, *headers: str) -> dict[str, Any]:
 CALLERS_PROBLEMS: dict[int | str, dict[str, Any]] = {
     400: problem("The Authorization header is malformed or there twice.", "WWW-Authenticate"),
     401: problem("No token, or another one than the agent's.", "WWW-Authenticate"),
+    403: problem("Another site's page sent it, or a cookie came with it from no page of the agent's own."),
+    415: problem("The body is not JSON."),
+    421: problem("The agent is not called by this name."),
     429: problem("Asked too often.", "Retry-After"),
 }
 """What any route that is not open to everybody may answer."""

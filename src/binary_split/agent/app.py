@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,9 @@ from binary_split.agent.access import Access
 from binary_split.agent.answers import answer_error
 from binary_split.agent.events import Streams
 from binary_split.agent.figures import AgentMetrics
+from binary_split.agent.origins import OwnOrigin
+from binary_split.agent.page.routes import add_page
+from binary_split.agent.page.subject import Subject
 from binary_split.agent.unlocker import Unlocker
 from binary_split.config import LIMITS
 from binary_split.errors import BinarySplitError
@@ -57,6 +60,8 @@ class Surroundings:
         access: decides who may.
         metrics: counts.
         limits: bound it.
+        names: by which the agent is reached, beside the loopback ones and the address that it listens on.
+        page: what its page is about; None leaves the page out.
         is_ending: whether the server stops: streams end then.
     """
 
@@ -64,6 +69,8 @@ class Surroundings:
     access: Access
     metrics: AgentMetrics
     limits: AgentLimits = field(default_factory=AgentLimits)
+    names: Collection[str] = ()
+    page: Subject | None = None
     is_ending: Callable[[], bool] = lambda: False
 
 
@@ -79,8 +86,11 @@ def create_app(around: Surroundings) -> FastAPI:
     app.add_exception_handler(BinarySplitError, answer_error)
     app.add_exception_handler(HTTPException, answer_http)
     app.add_exception_handler(RequestValidationError, answer_invalid)
+    if around.page is not None:
+        add_page(app, around.page)
     # what is added last stands outermost
     app.add_middleware(Bounds, body_bytes=limits.body_bytes, answer_s=limits.answer_s)
+    app.add_middleware(OwnOrigin, names=around.names)
     app.add_middleware(FailureThrottle, pace=Pace(limits.failure_rate))
     app.add_middleware(Outermost, metrics=around.metrics)
     return app

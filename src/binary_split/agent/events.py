@@ -93,6 +93,7 @@ class Streams:
             "description": "Events, until the reader or the agent leaves.",
             "content": {"text/event-stream": {"schema": {"type": "string"}}},
         },
+        422: problem("The header is not what it should be."),
         503: problem("There are too many readers.", "Retry-After"),
         **CALLERS_PROBLEMS,
     },

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from http import HTTPStatus
 from typing import Any
 
@@ -10,14 +9,10 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from binary_split.agent.access import CallerOf
-from binary_split.agent.answers import CALLERS_PROBLEMS, UnlockerOf, answer_status, problem
+from binary_split.agent.answers import CALLERS_PROBLEMS, UnlockerOf, answer_status, problem, verify_pace
 from binary_split.agent.documents import StatusDocument, WishDocument
 from binary_split.agent.unlocker import UnlockWish
-from binary_split.service.pace import Pace
-from binary_split.service.problems import ProblemError, too_many
 from binary_split.unlock.states import State
-
-_EVERYBODY = ""
 
 router = APIRouter(redirect_slashes=False, prefix="/unlock", tags=["unlock"])
 
@@ -51,7 +46,7 @@ def _status_answer(description: str) -> dict[str, Any]:
 def _unlock(
     request: Request, _caller: CallerOf, unlocker: UnlockerOf, wish: WishDocument | None = None
 ) -> Response:
-    _verify_pace(request)
+    verify_pace(request)
     status, has_begun = unlocker.begin(UnlockWish() if wish is None else wish.read())
     is_there = status.state is State.READY and not has_begun
     return answer_status(status, HTTPStatus.OK if is_there else HTTPStatus.ACCEPTED)
@@ -83,13 +78,6 @@ async def _status(_caller: CallerOf, unlocker: UnlockerOf) -> Response:
     },
 )
 async def _cancel(request: Request, _caller: CallerOf, unlocker: UnlockerOf) -> Response:
-    _verify_pace(request)
+    verify_pace(request)
     status = unlocker.cancel()
     return answer_status(status, HTTPStatus.ACCEPTED if status.is_running else HTTPStatus.OK)
-
-
-def _verify_pace(request: Request) -> None:
-    pace: Pace = request.app.state.pace
-    wait_s = pace.take(_EVERYBODY)
-    if wait_s:
-        raise ProblemError(too_many(math.ceil(wait_s)))

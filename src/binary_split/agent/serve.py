@@ -5,17 +5,19 @@ from __future__ import annotations
 import gc
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from binary_split.agent.access import Access, CallerKind, read_agent_token
+from binary_split.agent.access import Access, read_agent_token
 from binary_split.agent.app import AgentLimits, Surroundings, create_app
 from binary_split.agent.autostart import Autostart
 from binary_split.agent.figures import AgentMetrics
 from binary_split.agent.memory import only_agent
+from binary_split.agent.page.subject import Subject
 from binary_split.agent.settings import AgentSettings, parse_agent_settings
 from binary_split.agent.status_line import StatusLine
 from binary_split.agent.unlocker import Unlocker
@@ -38,7 +40,8 @@ class Place:
         host: a name or an address of this machine, of which the first address is taken.
         port: 0 is a free one.
         tls: None is plain http, which a loopback address only may speak.
-        client_ca: whoever comes needs a certificate that this authority signed, and then no token; PEM.
+        client_ca: whoever has a certificate that this authority signed needs no token; PEM. Without a
+            token nobody else gets a connection.
         token_file: holds the agent's own token; None takes the settings'.
         metrics: the address at which Prometheus is answered, None for nowhere.
     """
@@ -75,7 +78,7 @@ def serve_agent(
     """
     agent = parse_agent_settings(settings.agent)
     access = _access(place, agent)
-    context = None if place.tls is None else tls_context(place.tls, client_ca=place.client_ca)
+    context = _context(place, access)
     limits = limits or AgentLimits()
     metrics = AgentMetrics()
     log_json_lines()
@@ -92,6 +95,8 @@ def serve_agent(
             access=access,
             metrics=metrics,
             limits=limits,
+            names=agent.names,
+            page=Subject.of(settings, agent),
             is_ending=lambda: server.should_exit,
         )
         server = build_server(create_app(around), context, head_s=limits.head_s)
@@ -117,17 +122,20 @@ def _listener(place: Place) -> Iterator[tuple[socket.socket, str]]:
         yield listener, listener_url(listener, plain=is_plain)
 
 
+def _context(place: Place, access: Access) -> ssl.SSLContext | None:
+    if place.tls is None:
+        return None
+    # Whoever has no certificate may sign in, if anybody can.
+    return tls_context(place.tls, client_ca=place.client_ca, is_certificate_optional=access.has_token)
+
+
 def _access(place: Place, agent: AgentSettings) -> Access:
-    if place.unix is not None:
-        return Access(connection=CallerKind.LOCAL)
-    if place.client_ca is not None:
-        if place.tls is None:
-            raise ConfigError("--client-ca needs --tls-cert and --tls-key")
-        return Access(connection=CallerKind.MTLS)
+    if place.client_ca is not None and place.tls is None:
+        raise ConfigError("--client-ca needs --tls-cert and --tls-key")
     token_file = place.token_file or agent.token_file
-    if token_file is None:
+    if token_file is None and place.unix is None and place.client_ca is None:
         raise ConfigError(
             "nobody could come in: the agent has no token",
             hint="Name its file with --token-file, or listen with --unix.",
         )
-    return Access(token=read_agent_token(token_file))
+    return Access(read_agent_token(token_file) if token_file else "")

@@ -17,7 +17,7 @@ from binary_split.transports.options import HttpOptions
 
 ARCHIVE_NAME = r"[a-z0-9][a-z0-9._-]{0,63}"
 _NAME = re.compile(ARCHIVE_NAME)
-_KNOWN = {"archives", "autostart", "default", "resume", "token_file"}
+_KNOWN = {"archives", "autostart", "default", "names", "resume", "token_file"}
 _KNOWN_OF_ARCHIVE = {"ca_file", "path", "version"}
 
 
@@ -57,6 +57,7 @@ class AgentSettings:
         autostart: the names of those that are unlocked without being asked for, the most wanted first.
         resume: whether an unlock that a power cut or a restart ended is begun again by itself.
         token_file: holds the token that opens the agent itself to remote callers.
+        names: of the host by which a browser may reach it, beside the loopback ones and its own address.
     """
 
     archives: Mapping[str, ArchiveChoice]
@@ -64,6 +65,7 @@ class AgentSettings:
     autostart: tuple[str, ...] = ()
     resume: bool = True
     token_file: Path | None = None
+    names: tuple[str, ...] = ()
 
     def choose(self, name: str) -> ArchiveChoice:
         """Return the archive of a name, or the default one for the empty name.
@@ -101,7 +103,12 @@ def parse_agent_settings(table: Mapping[str, Any]) -> AgentSettings:
         raise ConfigError("[agent] resume must be true or false")
     token_file = _text(table, "token_file")
     return AgentSettings(
-        archives, default, tuple(map(str, autostart)), resume, Path(token_file) if token_file else None
+        archives,
+        default,
+        tuple(map(str, autostart)),
+        resume,
+        Path(token_file) if token_file else None,
+        _parse_names(table),
     )
 
 
@@ -121,6 +128,13 @@ def _parse_archive(name: str, row: object) -> ArchiveChoice:
     ca_file = _text(table, "ca_file")
     options = HttpOptions(ca_file=Path(ca_file) if ca_file else None)
     return ArchiveChoice(name, parse_location(path, options), version)
+
+
+def _parse_names(table: Mapping[str, Any]) -> tuple[str, ...]:
+    names = table.get("names", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
+        raise ConfigError('[agent] names must be a list of host names, such as ["device.example"]')
+    return tuple(names)
 
 
 def _verify_known(where: str, table: Mapping[str, Any], known: set[str]) -> None:

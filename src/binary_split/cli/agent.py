@@ -32,7 +32,7 @@ def agent() -> None:
     "--client-ca",
     metavar="F",
     type=_EXISTING_FILE,
-    help="Let in whoever has a certificate of this authority, PEM, and nobody else.",
+    help="Let in whoever has a certificate of this authority, PEM, without a token.",
 )
 @click.option(
     "--token-file",

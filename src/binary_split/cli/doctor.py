@@ -16,10 +16,11 @@ from binary_split.cli.output import emit_json
 from binary_split.config import Settings, load_settings
 from binary_split.doctor import Finding, Subject, Verdict, run_checks
 from binary_split.errors import BinarySplitError, CheckFailedError
+from binary_split.transports import parse_location
 
 
 @click.command()
-@click.argument("archive", type=click.Path(path_type=Path), required=False)
+@click.argument("archive", required=False)
 @click.option("--version", metavar="V", help="Version that the release must be; a `cbc` archive needs it.")
 @trusted_keys_options
 @click.option("--key-service", metavar="URL", help="The key service [env: BINARY_SPLIT_KEY_SERVICE].")
@@ -40,7 +41,7 @@ from binary_split.errors import BinarySplitError, CheckFailedError
 )
 @json_option
 def doctor(
-    archive: Path | None,
+    archive: str | None,
     version: str | None,
     trusted_keys: tuple[Path, ...],
     trusted_folder: Path | None,
@@ -75,7 +76,7 @@ def doctor(
     }
     settings = replace(settings, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
     subject = Subject(
-        archive=archive,
+        archive=None if archive is None else parse_location(archive),
         version=version,
         settings=_with_token_of_stdin(settings),
         settings_fault=fault,

@@ -7,14 +7,14 @@ from binary_split.archive.detect import ArchiveFormat, read_format
 from binary_split.doctor.facts import Facts
 from binary_split.doctor.finding import Judgement, doubtful, good
 from binary_split.sizes import format_size
-from binary_split.transports.file import FileSource
+from binary_split.transports import open_source
 
 _SHOWN_KEY_IDS = 4
 
 
 def check_archive(facts: Facts) -> Judgement:
     """Judge the file, its format and its header."""
-    with FileSource(facts.archive()) as source:
+    with open_source(facts.archive()) as source:
         size = source.seek(0, 2)
         archive_format = read_format(source)
         facts_known = f"{archive_format}, {format_size(size)}"

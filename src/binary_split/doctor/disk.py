@@ -13,7 +13,7 @@ from binary_split.doctor.finding import Judgement, SkippedError, bad, doubtful, 
 from binary_split.doctor.folders import nearest_existing
 from binary_split.errors import BinarySplitError, DiskSpaceError
 from binary_split.sizes import format_size
-from binary_split.transports.file import FileSource
+from binary_split.transports import ArchiveLocation, open_source
 from binary_split.unlock.load_plan import free_bytes
 from binary_split.unlock.opening import read_beside
 
@@ -85,9 +85,9 @@ def _need_beside(facts: Facts) -> _Need | None:
     return _Need(size, _Known.AT_MOST, f"the archive's images need {format_size(size)} at most")
 
 
-def _need_by_size(archive: Path) -> _Need:
+def _need_by_size(archive: ArchiveLocation) -> _Need:
     """Bound the need by the archive's size: layers are spooled and unpacked, and grow where compressed."""
-    with FileSource(archive) as source:
+    with open_source(archive) as source:
         size = 2 * source.seek(0, 2)
     words = (
         f"if none of its images are there, the archive needs at least {format_size(size)}, and more as far "

@@ -15,7 +15,7 @@ from binary_split.doctor.subject import Subject
 from binary_split.doctor.way import Way
 from binary_split.engines import Engine, EngineDescription, open_engine
 from binary_split.model import Fragment
-from binary_split.transports.file import FileSource
+from binary_split.transports import ArchiveLocation, open_source
 from binary_split.trust import load_trusted_keys
 from binary_split.unlock.journal import Journal
 from binary_split.unlock.key_source import KeyService, read_key_ids
@@ -58,7 +58,7 @@ class Facts:
         self.release: Once[SignedRelease] = Once(self._open_release, until)
         self.plan: Once[LoadPlan] = Once(self._plan, until)
 
-    def archive(self) -> Path:
+    def archive(self) -> ArchiveLocation:
         """Return the archive.
 
         Raises:
@@ -77,7 +77,7 @@ class Facts:
         return self.settings.state or default_state_folder()
 
     def _read_format(self) -> ArchiveFormat:
-        with FileSource(self.archive()) as source:
+        with open_source(self.archive()) as source:
             return read_format(source)
 
     def _open_engine(self) -> Engine:
@@ -98,7 +98,8 @@ class Facts:
 
     def _open_release(self) -> SignedRelease:
         identities = [FragmentIdentity(self.fragment())]
-        with FileSource(self.archive()) as source, open_release(source, identities, self.trust()) as contents:
+        trust = self.trust()
+        with open_source(self.archive()) as source, open_release(source, identities, trust) as contents:
             return SignedRelease(contents.statement, contents.envelope)
 
     def _plan(self) -> LoadPlan:

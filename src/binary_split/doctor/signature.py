@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
 
 from binary_split.archive.detect import ArchiveFormat
 from binary_split.doctor.facts import Facts
@@ -14,6 +15,7 @@ from binary_split.errors import (
     JournalError,
     SignatureUntrustedError,
 )
+from binary_split.transports import locate_beside
 from binary_split.unlock.installed import verify_not_older
 from binary_split.unlock.opening import SignedRelease, pin_release, read_beside
 
@@ -39,8 +41,8 @@ def _judge_beside(facts: Facts) -> Judgement:
     pins = [ref for ref in facts.settings.image_ids if version is None or ref.tag == version]
     if pins:
         return good(f"a cbc archive: the configuration pins {len(pins)} images")
-    name = f"{archive.name}.release.json"
-    if archive.with_name(name).exists() and not facts.trust().keys:
+    name = locate_beside(archive, ".release.json")
+    if isinstance(name, Path) and name.exists() and not facts.trust().keys:
         raise SignatureUntrustedError(f"{name} may be signed, but no trusted key is configured")
     beside = read_beside(archive, version, facts.trust())
     if beside is None:

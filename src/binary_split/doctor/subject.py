@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from binary_split.errors import BinarySplitError
+from binary_split.transports import ArchiveLocation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +28,7 @@ class Subject:
             into the archive with it.
     """
 
-    archive: Path | None = None
+    archive: ArchiveLocation | None = None
     version: str | None = None
     settings: Settings = field(default_factory=Settings)
     settings_fault: BinarySplitError | None = None

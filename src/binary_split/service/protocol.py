@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from typing import Any
 
 import h11
 from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from binary_split.service.connection import STATE_KEY, Connection, subject_of
 from binary_split.service.problems import MEDIA_TYPE
 
 
@@ -25,6 +27,7 @@ class BoundedProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the time of the first head."""
         super().connection_made(transport)
+        self.app_state = {**self.app_state, STATE_KEY: _describe(transport)}  # each request has a copy
         self._judge_head()
 
     def data_received(self, data: bytes) -> None:
@@ -56,3 +59,11 @@ class BoundedProtocol(H11Protocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+
+def _describe(transport: asyncio.Transport) -> Connection:
+    stream = transport.get_extra_info("socket")
+    return Connection(
+        is_unix=stream is not None and stream.family == socket.AF_UNIX,
+        certified=subject_of(transport.get_extra_info("peercert")),
+    )

@@ -30,12 +30,15 @@ def tls_files(certificate: Path | None, key: Path | None) -> TlsFiles | None:
     return TlsFiles(certificate, key)
 
 
-def tls_context(files: TlsFiles, *, client_ca: Path | None = None) -> ssl.SSLContext:
+def tls_context(
+    files: TlsFiles, *, client_ca: Path | None = None, is_certificate_optional: bool = False
+) -> ssl.SSLContext:
     """Return the server's TLS context: version 1.2 or newer.
 
     Args:
-        files: the server's own.
+        files: of the server.
         client_ca: whoever connects needs a certificate that this authority signed; PEM.
+        is_certificate_optional: let in who shows none too; a bad one is refused all the same.
 
     Raises:
         ConfigError: the files cannot be read, or are no certificate with its key.
@@ -54,9 +57,9 @@ def tls_context(files: TlsFiles, *, client_ca: Path | None = None) -> ssl.SSLCon
             f"{files.certificate} and {files.key} are no certificate with its unencrypted private key, in PEM"
         ) from error
     if client_ca is not None:
-        context.verify_mode = ssl.CERT_REQUIRED
         try:
             context.load_verify_locations(client_ca)
-        except (ssl.SSLError, OSError) as error:
-            raise ConfigError(f"{client_ca} is no certificate of an authority, in PEM") from error
+        except (ssl.SSLError, OSError, ValueError) as error:
+            raise ConfigError(f"{client_ca} holds no certificates in PEM, or cannot be read") from error
+        context.verify_mode = ssl.CERT_OPTIONAL if is_certificate_optional else ssl.CERT_REQUIRED
     return context

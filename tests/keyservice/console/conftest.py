@@ -1,24 +1,19 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 import requests
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from bed.unavailable import Unavailable
+from tests.browsing import chromium
 from tests.keyservice.conftest import Service
 
 YEAR = timedelta(days=365)
-_FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
 
 
 @dataclass
@@ -92,10 +87,5 @@ def person(arrive: Arrive) -> Person:
 @pytest.fixture(scope="module")
 def browser(could_not_run: Callable[[Unavailable], None]) -> Iterator[Browser]:
     """A headless Chromium."""
-    program = shutil.which("chromium")
-    if program is None:
-        could_not_run(Unavailable("chromium", "is not installed"))
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=Path(str(program)), args=list(_FLAGS))
-        yield browser
-        browser.close()
+    with chromium(could_not_run) as started:
+        yield started

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Literal
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 from binary_split.sealedfragment import Kem, PrivateKey, PublicKey
+from tests import browsing
+from tests.browsing import assert_is_accessible, focused, tab_to
 from tests.keyservice.conftest import Service
 from tests.keyservice.console.conftest import YEAR, Arrive
 
@@ -44,20 +45,8 @@ def filled(own_service: Service) -> Service:
 
 @contextmanager
 def visiting(browser: Browser, service: Service, **options: Any) -> Iterator[tuple[Page, list[str]]]:
-    """Open a page; what it asks for and complains about is in the list."""
-    context = browser.new_context(
-        ignore_https_errors=True, viewport={"width": 1200, "height": 900}, **options
-    )
-    page = context.new_page()
-    page.set_default_timeout(15_000)
-    trouble: list[str] = []
-    page.on("request", lambda asked: None if asked.url.startswith(service.url) else trouble.append(asked.url))
-    page.on("console", lambda said: trouble.append(said.text))
-    page.on("pageerror", lambda error: trouble.append(str(error)))
-    try:
-        yield page, trouble
-    finally:
-        context.close()
+    with browsing.visiting(browser, service.url, **options) as visit:
+        yield visit
 
 
 def sign_in(page: Page, service: Service, token: str) -> None:
@@ -66,11 +55,6 @@ def sign_in(page: Page, service: Service, token: str) -> None:
     page.keyboard.type(token)
     page.keyboard.press("Enter")
     page.wait_for_url("**/console")
-
-
-def assert_is_accessible(page: Page, options: dict[str, Any] | None = None) -> None:
-    found = Axe().run(page, options=options).response["violations"]
-    assert not [(each["id"], [node["html"] for node in each["nodes"]]) for each in found], page.url
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -147,21 +131,3 @@ def test_the_first_stop_skips_to_the_content(browser: Browser, filled: Service, 
         assert focused(page) == "Skip to the content"
         page.keyboard.press("Enter")
         assert page.evaluate("document.activeElement.id") == "main"
-
-
-def tab_to(page: Page, name: str) -> None:
-    """Press the tabulator until the focus is on what has this name, as a person would."""
-    for _ in range(60):
-        page.keyboard.press("Tab")
-        if focused(page) == name:
-            return
-    pytest.fail(f"{name} cannot be reached")
-
-
-def focused(page: Page) -> str:
-    """Return what the focused element is called."""
-    locator = page.locator(":focus")
-    if not locator.count():
-        return ""
-    label: Callable[[str], Any] = locator.evaluate
-    return str(label("e => (e.labels && e.labels[0] || e).innerText")).strip()
