@@ -8,7 +8,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPMessage
 from typing import Any
@@ -96,7 +96,8 @@ class Client:
             sent.setdefault("Content-Type", "application/json")
         connection = self._connection()
         try:
-            connection.request(method, path, body, sent)
+            with suppress(BrokenPipeError):  # of a body that is too long the rest is not waited for
+                connection.request(method, path, body, sent)
             yield connection.getresponse()
         finally:
             connection.close()

@@ -23,11 +23,13 @@ from binary_split.config import LIMITS
 from binary_split.errors import BinarySplitError
 from binary_split.service.bounds import Bounds
 from binary_split.service.docs_page import add_docs_page
-from binary_split.service.outermost import Outermost
+from binary_split.service.outermost import PROBES, Outermost
 from binary_split.service.pace import Pace
 from binary_split.service.problems import ProblemError, answer_http, answer_invalid, answer_problem
 from binary_split.service.throttle import FailureThrottle
 from binary_split.version import __version__
+
+_QUIET = (*PROBES, "/unlock/status")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +94,7 @@ def create_app(around: Surroundings) -> FastAPI:
     app.add_middleware(Bounds, body_bytes=limits.body_bytes, answer_s=limits.answer_s)
     app.add_middleware(OwnOrigin, names=around.names)
     app.add_middleware(FailureThrottle, pace=Pace(limits.failure_rate))
-    app.add_middleware(Outermost, metrics=around.metrics)
+    app.add_middleware(Outermost, metrics=around.metrics, quiet=_QUIET)
     return app
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import re
 import time
+from collections.abc import Collection
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -22,15 +23,22 @@ ERROR_LOG = logging.getLogger("binary_split.service.error")
 
 _PATH_CHARACTERS = 200
 _TOKEN = re.compile(r"(bs[a-z]_)[^/]*")
-_PROBES = ("/healthz", "/readyz")
+PROBES = ("/healthz", "/readyz")
 
 
 class Outermost:
-    """ASGI middleware around the whole application."""
+    """ASGI middleware around the whole application.
 
-    def __init__(self, app: ASGIApp, *, metrics: RequestMetrics) -> None:
+    Args:
+        app: the application.
+        metrics: counts its answers.
+        quiet: routes that are asked all the time: their success is counted and not logged.
+    """
+
+    def __init__(self, app: ASGIApp, *, metrics: RequestMetrics, quiet: Collection[str] = PROBES) -> None:
         self._app = app
         self._metrics = metrics
+        self._quiet = quiet
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on; log and count it; answer it if nobody else did."""
@@ -73,7 +81,7 @@ class Outermost:
         method = scope["method"] if route != "other" else "other"  # a client's word makes no new series
         problem = scope["state"].get("problem", "")
         self._metrics.observe(route=route, method=method, status=status, seconds=seconds, problem=problem)
-        if route in _PROBES and status == 200:
+        if route in self._quiet and status == 200:
             return
         fields = {
             "request_id": scope["state"]["request_id"],

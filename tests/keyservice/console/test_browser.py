@@ -108,7 +108,8 @@ def test_a_key_is_made_and_granted_by_keyboard_alone_with_and_without_script(
 ) -> None:
     with visiting(browser, filled, java_script_enabled=is_script_on) as (page, _trouble):
         page.goto(f"{filled.url}/console")
-        page.keyboard.type(arrive().token)  # the field has the focus
+        page.locator("#token:focus").wait_for()
+        page.keyboard.type(arrive().token)
         page.keyboard.press("Enter")
         page.wait_for_url("**/console")
         tab_to(page, "Keys")
