@@ -13,6 +13,7 @@ from binary_split.transports.part_list import read_part_list
 from binary_split.transports.parts import PartsSource
 from tests.archives import FRAGMENT, flip_bit
 from tests.commandline import CommandLine
+from tests.docs.test_json import assert_is_as_documented
 from tests.releases import KEY, AgeRelease, make_age_release
 
 SIZE = 1_000_003
@@ -26,6 +27,7 @@ def first(cli: CommandLine, tmp_path: Path) -> Path:
     (tmp_path / "usb").mkdir()
     ran = cli.run("split", tmp_path / "bundle.age", "--size", "256K", "-o", tmp_path / "usb", "--json")
     assert ran.status == 0, ran
+    assert_is_as_documented(ran.document, "split")
     assert [part["size"] for part in ran.document["parts"]] == [262144, 262144, 262144, SIZE - 3 * 262144]
     return tmp_path / "usb" / "bundle.age.001"
 

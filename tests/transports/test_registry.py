@@ -23,6 +23,7 @@ from binary_split.transports.credentials import find_login
 from binary_split.transports.registry import RegistryReference
 from tests.archives import FRAGMENT
 from tests.commandline import CommandLine
+from tests.docs.test_json import assert_is_as_documented
 from tests.releases import KEY, make_age_release
 
 CONTENT = b"age-encryption.org/v1\n" + random.Random(11).randbytes(33 * MIB)  # of three chunks
@@ -76,6 +77,7 @@ def test_what_was_pushed_is_read_back_at_any_place(
     place = f"oci://{registry.host}/drone/releases:1.0.0"
     ran = cli.run("push", bundle, place, "--json")
     assert ran.status == 0, ran
+    assert_is_as_documented(ran.document, "push")
     by_digest = f"oci://{registry.host}/drone/releases@{ran.document['manifest']}"
     for each in (place, by_digest):
         with open_source(parse_location(each)) as source:
