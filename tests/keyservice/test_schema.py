@@ -34,7 +34,7 @@ def assert_conforms(store: Store, folder: Path, *, examples: int, seconds: int) 
 
 @pytest.mark.slow
 def test_no_answer_breaks_the_description_and_none_is_a_5xx(store: Store, tmp_path: Path) -> None:
-    assert_conforms(store, tmp_path, examples=8, seconds=45)
+    assert_conforms(store, tmp_path, examples=8, seconds=30)
 
 
 @pytest.mark.soak

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -104,11 +105,12 @@ def test_a_foreign_prune_in_the_middle_does_no_harm(
     device: Device, releases: tuple[Sealed, Sealed], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     release = releases[0]
-    load, prunes = device.engine.load, []
+    load, prunes, one_at_a_time = device.engine.load, [], threading.Lock()
 
     def load_and_prune(chunks: Iterable[Any], **more: Any) -> None:
         load(chunks, **more)
-        prunes.append(device.bed.docker("image", "prune", "--force").stdout)
+        with one_at_a_time:  # the engine refuses a second one
+            prunes.append(device.bed.docker("image", "prune", "--force").stdout)
 
     monkeypatch.setattr(device.engine, "load", load_and_prune)
     device.unlock(release)
