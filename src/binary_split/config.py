@@ -146,6 +146,7 @@ class Limits:
     agent_look_s: float = 5.0  # between two looks for archives that are unlocked by themselves
     agent_retry_first_s: float = 5.0
     agent_retry_cap_s: float = 300.0
+    agent_grant_s: float = 3600.0  # between two questions for a fragment that is not granted
     agent_streams: int = 32  # readers of events at a time
     agent_doctor_s: float = 20.0  # a check of the page's check-up: its answer must begin before it is cut
     agent_wishes_per_minute: int = 60  # to unlock or to cancel, of all callers together

@@ -27,7 +27,7 @@ from binary_split.agent.status_line import StatusLine, describe
 from binary_split.agent.unlocker import Unlocker
 from binary_split.config import LIMITS, Settings
 from binary_split.engines.oci_folder import OciFolder
-from binary_split.errors import ArchiveUnreadableError
+from binary_split.errors import ArchiveUnreadableError, FragmentNotFoundError
 from binary_split.keyservice.service_limits import ServiceLimits
 from binary_split.keyservice.state import create_state, open_state
 from binary_split.keyservice.store import Store
@@ -195,6 +195,18 @@ def test_a_damaged_archive_is_not_tried_again_until_it_is_another(
         assert unlocker.status().number == number
         shutil.copy(release.path, path)
         until(is_ready(unlocker))
+
+
+def test_what_is_not_granted_yet_is_asked_for_again_much_later(tmp_path: Path) -> None:
+    path = tmp_path / "bundle.age"
+    path.write_bytes(b"some bytes")
+    os.utime(path, (1, 1))
+    course = autostart.Course(ArchiveChoice("shipped", path))
+    assert course.is_due(0.0)
+    refused = Status(1, State.ERROR, 0.0, failure=Failure(FragmentNotFoundError.code, "no grant"))
+    course.note(refused, 0.0)
+    assert not course.is_due(0.7 * LIMITS.agent_grant_s)
+    assert course.is_due(1.3 * LIMITS.agent_grant_s)
 
 
 def test_the_newest_archive_in_a_folder_is_told_by_its_content(tmp_path: Path, release: AgeRelease) -> None:

@@ -14,14 +14,14 @@ from binary_split.agent.settings import AgentSettings, ArchiveChoice
 from binary_split.agent.status import Status
 from binary_split.agent.unlocker import Unlocker, UnlockWish
 from binary_split.config import LIMITS
-from binary_split.errors import BinarySplitError
+from binary_split.errors import BinarySplitError, FragmentNotFoundError
 from binary_split.unlock.states import State
 
 LOG = logging.getLogger("binary_split.agent")
 
 
 @dataclass(slots=True)
-class _Course:
+class Course:
     """How far it is with one archive.
 
     Attributes:
@@ -55,18 +55,26 @@ class _Course:
         failure = status.failure
         if status.state is State.ERROR and failure is not None and failure.retryable:
             pause_s = min(LIMITS.agent_retry_first_s * 2**self.failures, LIMITS.agent_retry_cap_s)
-            self.next_at = now + pause_s * random.uniform(0.8, 1.2)  # noqa: S311 - a fleet must not come all at once
+            self.next_at = now + pause_s * _drawn()
             self.failures = min(self.failures + 1, 16)
             LOG.info("%s is tried again in %.0f s: %s", self.choice.name, self.next_at - now, failure.code)
+        elif failure is not None and failure.code == FragmentNotFoundError.code:  # not granted yet
+            self.next_at = now + LIMITS.agent_grant_s * _drawn()
         else:
             self.settled = self.seen
+
+
+def _drawn() -> float:
+    """Return a factor by which a fleet does not come all at once."""
+    return random.uniform(0.8, 1.2)  # noqa: S311 - no secret
 
 
 class Autostart:
     """Looks every few seconds whether an archive is there that was not dealt with yet, and unlocks it.
 
-    What fails for a reason that may pass is tried again, later each time; anything else only once the file is
-    another one. An unlock that somebody asked for goes first, and one that somebody cancelled stays so.
+    What fails for a reason that may pass is tried again, later each time; what this device has no grant for,
+    once an hour; anything else only once the file is another one. An unlock that somebody asked for goes first,
+    and one that somebody cancelled stays so.
 
     Args:
         unlocker: does the unlocks.
@@ -75,7 +83,7 @@ class Autostart:
 
     def __init__(self, unlocker: Unlocker, agent: AgentSettings) -> None:
         self._unlocker = unlocker
-        self._courses = [_Course(agent.archives[name]) for name in agent.autostart]
+        self._courses = [Course(agent.archives[name]) for name in agent.autostart]
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="autostart", daemon=True)
         if self._courses:
@@ -94,7 +102,7 @@ class Autostart:
                     self._unlock(course)
             self._ended.wait(LIMITS.agent_look_s)
 
-    def _unlock(self, course: _Course) -> None:
+    def _unlock(self, course: Course) -> None:
         try:
             status, _began = self._unlocker.begin(UnlockWish(archive=course.choice.name))
         except BinarySplitError:  # somebody was quicker: the next look tells
