@@ -73,7 +73,7 @@ class Autostart:
     """Looks every few seconds whether an archive is there that was not dealt with yet, and unlocks it.
 
     What fails for a reason that may pass is tried again, later each time; what this device has no grant for,
-    once an hour; anything else only once the file is another one. An unlock that somebody asked for goes first,
+    once an hour; anything else only once the file is another. An unlock that somebody asked for goes first,
     and one that somebody cancelled stays so.
 
     Args:
