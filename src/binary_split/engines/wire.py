@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -115,10 +116,8 @@ class Wire:
         self.prefix = ""
         self._dial = endpoint.dialler()
         self._idle: deque[Connection] = deque()
-
-    def __del__(self) -> None:
-        for connection in getattr(self, "_idle", ()):
-            connection.close()
+        # Not __del__: in a cycle the sockets might be found, and complained of, before it is called.
+        weakref.finalize(self, _close_all, self._idle)
 
     def ask(
         self,
@@ -199,6 +198,11 @@ class Wire:
             if not connection.is_readable():
                 return connection
             connection.close()
+
+
+def _close_all(connections: deque[Connection]) -> None:
+    while connections:
+        connections.pop().close()
 
 
 @contextmanager
