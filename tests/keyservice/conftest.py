@@ -14,12 +14,13 @@ import requests
 from bed.certs import make_leaf
 from bed.postgres import PrivatePostgres
 from bed.unavailable import Unavailable
-from binary_split.keyservice.listener import listener_url, open_listener
-from binary_split.keyservice.serve import TlsFiles, tls_context
-from binary_split.keyservice.server import build_server, run_server
+from binary_split.keyservice.serve import build_store_server
 from binary_split.keyservice.state import create_state, open_state
 from binary_split.keyservice.store import Store
 from binary_split.model import Fragment
+from binary_split.service.listener import listener_url, open_listener
+from binary_split.service.server import run_server
+from binary_split.service.tls import TlsFiles, tls_context
 from tests.keyservice.places import Place
 
 FRAGMENT = bytes(range(32))
@@ -95,7 +96,7 @@ def _opened(state: Path, clock: Hands) -> Iterator[Store]:
 @contextmanager
 def _running(store: Store, tls: TlsFiles, clock: Hands) -> Iterator[Service]:
     listener = open_listener("127.0.0.1", 0, plain=False)
-    server = build_server(store, tls_context(tls))
+    server = build_store_server(store, tls_context(tls))
     thread = threading.Thread(target=run_server, args=(server, listener))
     thread.start()
     with requests.Session() as client:

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from binary_split.keyservice.guards import Guards
-from binary_split.keyservice.listener import listener_url, open_listener
-from binary_split.keyservice.server import build_server, run_server
+from binary_split.keyservice.serve import build_store_server
 from binary_split.keyservice.service_limits import ServiceLimits
 from binary_split.keyservice.store import Store
+from binary_split.service.listener import listener_url, open_listener
+from binary_split.service.server import run_server
 
 
 @contextmanager
@@ -18,7 +19,7 @@ def running(store: Store, limits: ServiceLimits, *, port: int = 0) -> Iterator[t
     """Run it in plain http on loopback until the block ends; give its URL and its guards."""
     guards = Guards.of(store, limits)
     listener = open_listener("127.0.0.1", port, plain=True)
-    server = build_server(store, None, guards)
+    server = build_store_server(store, None, guards)
     thread = threading.Thread(target=run_server, args=(server, listener))
     thread.start()
     try:

@@ -9,9 +9,9 @@ import time
 
 import pytest
 
-from binary_split.keyservice import admission
-from binary_split.keyservice.admission import TlsDoor
-from binary_split.keyservice.serve import TlsFiles, tls_context
+from binary_split.service import admission
+from binary_split.service.admission import TlsDoor
+from binary_split.service.tls import TlsFiles, tls_context
 
 
 class Echo(asyncio.Protocol):

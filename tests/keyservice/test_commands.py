@@ -25,7 +25,7 @@ from binary_split.errors import (
     RecordMissingError,
     SecretFileError,
 )
-from binary_split.keyservice.serve import TlsFiles
+from binary_split.service.tls import TlsFiles
 
 pytestmark = pytest.mark.slow  # each test runs the program
 

@@ -13,10 +13,10 @@ import pytest
 from bed.postgres import PrivatePostgres
 from binary_split.errors import ConfigError, KeyEncryptionKeyError, KeyStoreStateError
 from binary_split.keyservice.database import parse_postgres_url, reading
-from binary_split.keyservice.serve import TlsFiles
 from binary_split.keyservice.state import create_state
 from binary_split.keyservice.store import Store
 from binary_split.model import Fragment
+from binary_split.service.tls import TlsFiles
 from tests.keyservice.conftest import FRAGMENT, HOUR, Hands, Service, _running
 from tests.keyservice.places import Place
 

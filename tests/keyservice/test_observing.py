@@ -23,9 +23,9 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from binary_split.errors import ConfigError
-from binary_split.keyservice.metrics import parse_address
 from binary_split.keyservice.state import open_state
 from binary_split.model import Fragment
+from binary_split.service.metrics import parse_address
 from tests.keyservice.conftest import HOUR
 
 pytestmark = pytest.mark.slow  # a service runs for each

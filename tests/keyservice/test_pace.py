@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from binary_split.errors import ConfigError, RateLimitedError
-from binary_split.keyservice.pace import MOST_KEYS, Pace, ReleasePace, parse_source
+from binary_split.keyservice.release_pace import ReleasePace
 from binary_split.keyservice.service_limits import ServiceLimits
+from binary_split.service.pace import MOST_KEYS, Pace, parse_source
 
 
 class Seconds:

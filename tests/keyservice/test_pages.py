@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 from binary_split import __version__
-from binary_split.keyservice import docs_page
+from binary_split.service import docs_page
 from tests.keyservice.conftest import Service
 
 STATIC = Path(docs_page.__file__).parent / "static"

@@ -23,9 +23,9 @@ from binary_split.errors import (
 )
 from binary_split.keyclient import Service as Client
 from binary_split.keyclient import enrol, fetch_fragment, fetch_sealed_fragment
-from binary_split.keyservice.serve import TlsFiles
 from binary_split.model import Fragment
 from binary_split.sealedfragment import Kem, PrivateKey, PublicKey, SealedFragment, open_fragment
+from binary_split.service.tls import TlsFiles
 from tests.keyservice.conftest import FRAGMENT, HOUR, Service
 
 pytestmark = pytest.mark.slow  # a service runs for each
@@ -204,7 +204,7 @@ def test_a_malformed_body_is_400_and_spends_nothing(fleet: Fleet, body: object) 
 def test_a_body_that_does_not_come_ends_the_request(
     fleet: Fleet, trusting: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("binary_split.keyservice.bodies._TIMEOUT_S", 0.2)
+    monkeypatch.setattr("binary_split.service.bodies._TIMEOUT_S", 0.2)
     host, port = fleet.service.url.removeprefix("https://").split(":")
     with (
         socket.create_connection((host, int(port)), timeout=10) as plain,

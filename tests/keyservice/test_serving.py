@@ -12,8 +12,8 @@ import requests
 from cryptography.hazmat.primitives import serialization
 
 from binary_split.errors import ConfigError
-from binary_split.keyservice.listener import listener_url, open_listener
-from binary_split.keyservice.serve import TlsFiles, tls_context, tls_files
+from binary_split.service.listener import listener_url, open_listener
+from binary_split.service.tls import TlsFiles, tls_context, tls_files
 from tests.keyservice.conftest import Service
 
 

@@ -128,10 +128,11 @@ def serve(
     Without --tls-cert and --tls-key it speaks plain http, on a loopback address only. A rate of 0 sets no
     bound; each process counts for itself.
     """
-    from binary_split.keyservice.metrics import parse_address
-    from binary_split.keyservice.serve import TlsFiles, serve_store, tls_files
+    from binary_split.keyservice.serve import serve_store
     from binary_split.keyservice.service_limits import ServiceLimits
     from binary_split.keyservice.state import open_state
+    from binary_split.service.metrics import parse_address
+    from binary_split.service.tls import TlsFiles, tls_files
 
     tls: TlsFiles | None = tls_files(tls_cert, tls_key)
     limits = ServiceLimits(

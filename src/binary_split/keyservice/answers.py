@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
-from binary_split.keyservice.problems import MEDIA_TYPE, SCHEMA
+from binary_split.keyservice.problems import SCHEMA
 from binary_split.keyservice.store import Store
+from binary_split.service.problems import MEDIA_TYPE
 
 
 async def _store(request: Request) -> Store:

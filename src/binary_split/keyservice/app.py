@@ -14,19 +14,12 @@ from binary_split.keyservice import device_routes, fragment_route
 from binary_split.keyservice.admin.routes import admin_router
 from binary_split.keyservice.answers import StoreOf, problem
 from binary_split.keyservice.console.routes import add_console
-from binary_split.keyservice.docs_page import add_docs_page
 from binary_split.keyservice.guards import Guards, add_guards
 from binary_split.keyservice.hot_routes import add_hot_routes
-from binary_split.keyservice.problems import (
-    NO_STORE,
-    UNAVAILABLE,
-    ProblemError,
-    answer_error,
-    answer_http,
-    answer_invalid,
-    answer_problem,
-)
+from binary_split.keyservice.problems import UNAVAILABLE, answer_error
 from binary_split.keyservice.store import Store
+from binary_split.service.docs_page import add_docs_page
+from binary_split.service.problems import NO_STORE, ProblemError, answer_http, answer_invalid, answer_problem
 from binary_split.version import __version__
 
 _router = APIRouter(redirect_slashes=False)

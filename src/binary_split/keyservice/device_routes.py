@@ -13,18 +13,18 @@ from starlette.responses import JSONResponse, Response
 
 from binary_split.errors import ConfigError, EnrolmentRefusedError
 from binary_split.keyservice.answers import StoreOf, client_of
-from binary_split.keyservice.bearer import BearerToken
-from binary_split.keyservice.bodies import read_body
 from binary_split.keyservice.device_schemas import (
     ENROLMENT_ANSWERS,
     ENROLMENT_BODY,
     RELEASE_ANSWERS,
     RELEASE_BODY,
 )
-from binary_split.keyservice.problems import MALFORMED_BODY, NO_STORE, ProblemError
 from binary_split.keyservice.releases import ReleaseRequest
 from binary_split.keyservice.sealing import seal_released
 from binary_split.sealedfragment import MEDIA_TYPE, PublicKey, parse_nonce
+from binary_split.service.bearer import BearerToken
+from binary_split.service.bodies import read_body
+from binary_split.service.problems import MALFORMED_BODY, NO_STORE, ProblemError
 
 ENROLLED_TOKEN_LIFETIME = timedelta(days=365)
 """How long the token works that an enrolment gives."""

@@ -9,9 +9,9 @@ from fastapi import APIRouter, Query, Request, Security
 from starlette.responses import Response
 
 from binary_split.keyservice.answers import StoreOf, client_of, document, problem
-from binary_split.keyservice.bearer import BearerToken
-from binary_split.keyservice.problems import NO_STORE
 from binary_split.keyservice.releases import ReleaseRequest
+from binary_split.service.bearer import BearerToken
+from binary_split.service.problems import NO_STORE
 
 _OCTETS = "application/octet-stream"
 

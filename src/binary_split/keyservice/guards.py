@@ -7,13 +7,14 @@ from typing import Self
 
 from starlette.applications import Starlette
 
-from binary_split.keyservice.bounds import Bounds
 from binary_split.keyservice.metrics import ServiceMetrics
-from binary_split.keyservice.outermost import Outermost
-from binary_split.keyservice.pace import Pace, ReleasePace
+from binary_split.keyservice.release_pace import ReleasePace
 from binary_split.keyservice.service_limits import ServiceLimits
 from binary_split.keyservice.store import Store
-from binary_split.keyservice.throttle import FailureThrottle
+from binary_split.service.bounds import Bounds
+from binary_split.service.outermost import Outermost
+from binary_split.service.pace import Pace
+from binary_split.service.throttle import FailureThrottle
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from starlette.routing import Match, Route
 from starlette.types import Scope
 
 from binary_split.keyservice import device_routes, fragment_route
-from binary_split.keyservice.bearer import BearerToken
+from binary_split.service.bearer import BearerToken
 
 _bearer = BearerToken()
 

@@ -24,12 +24,13 @@ from binary_split.keyservice.decision import holds_key, is_tokens_own, meant_key
 from binary_split.keyservice.failures import FailureTally
 from binary_split.keyservice.keyring import KeyRing
 from binary_split.keyservice.ledger import Ledger, Transaction
-from binary_split.keyservice.pace import Pace, ReleasePace
+from binary_split.keyservice.release_pace import ReleasePace
 from binary_split.keyservice.release_reads import BatchFacts, TokenFacts, read_facts
 from binary_split.keyservice.release_spending import RefusedError, Spending
 from binary_split.keyservice.schema import SPENT_NONCES
 from binary_split.keyservice.tokens import hash_token
 from binary_split.model import Fragment
+from binary_split.service.pace import Pace
 
 NONCE_BYTES = (16, 64)
 """A nonce is of a length between these two."""

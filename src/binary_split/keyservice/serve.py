@@ -7,39 +7,17 @@ import signal
 import ssl
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 
-from binary_split.errors import ConfigError
-from binary_split.keyservice import systemd
+from binary_split.keyservice.app import create_app
 from binary_split.keyservice.guards import Guards
-from binary_split.keyservice.listener import listener_url, open_listener
-from binary_split.keyservice.log_lines import log_json_lines
-from binary_split.keyservice.metrics import metrics_listener
-from binary_split.keyservice.server import build_server, run_server
 from binary_split.keyservice.service_limits import ServiceLimits
 from binary_split.keyservice.store import Store
-
-
-@dataclass(frozen=True, slots=True)
-class TlsFiles:
-    """The service's certificate chain and its private key, both PEM."""
-
-    certificate: Path
-    key: Path
-
-
-def tls_files(certificate: Path | None, key: Path | None) -> TlsFiles | None:
-    """Return both files, or None where neither is given.
-
-    Raises:
-        ConfigError: only one of them is given.
-    """
-    if certificate is None and key is None:
-        return None
-    if certificate is None or key is None:
-        raise ConfigError("a certificate and its private key are needed together")
-    return TlsFiles(certificate, key)
+from binary_split.service import systemd
+from binary_split.service.listener import listener_url, open_listener
+from binary_split.service.log_lines import log_json_lines
+from binary_split.service.metrics import metrics_listener
+from binary_split.service.server import Server, build_server, run_server
+from binary_split.service.tls import TlsFiles, tls_context
 
 
 def serve_store(
@@ -72,7 +50,7 @@ def serve_store(
         metrics_listener(guards.metrics, metrics),
     ):
         log_json_lines()
-        server = build_server(store, context, guards)
+        server = build_store_server(store, context, guards)
         # uvicorn raises the signal again when it has stopped: that is a success, not a death by signal.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda _number, _frame: sys.exit(0))
@@ -85,23 +63,10 @@ def serve_store(
         run_server(server, listener, threads=guards.limits.threads)
 
 
-def tls_context(files: TlsFiles) -> ssl.SSLContext:
-    """Return the server's TLS context: version 1.2 or newer.
-
-    Raises:
-        ConfigError: the files cannot be read, or are no certificate with its key.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    for path in (files.certificate, files.key):
-        try:
-            path.open("rb").close()
-        except OSError as error:
-            raise ConfigError(f"cannot read {path}: {error.strerror}") from error
-    try:
-        context.load_cert_chain(files.certificate, files.key, password=lambda: "")
-    except (ssl.SSLError, OSError, ValueError) as error:
-        raise ConfigError(
-            f"{files.certificate} and {files.key} are no certificate with its unencrypted private key, in PEM"
-        ) from error
-    return context
+def build_store_server(store: Store, context: ssl.SSLContext | None, guards: Guards | None = None) -> Server:
+    """Return the server that answers from a store, not running yet."""
+    guards = guards or Guards.of(store)
+    limits = guards.limits
+    return build_server(
+        create_app(store, guards), context, head_s=limits.head_s, trusted_proxies=limits.trusted_proxies
+    )

@@ -22,7 +22,7 @@ from binary_split.keyservice.keyring import KeyRing
 from binary_split.keyservice.keys import KeyRepository
 from binary_split.keyservice.ledger import Ledger
 from binary_split.keyservice.offline import OfflineRelease
-from binary_split.keyservice.pace import ReleasePace
+from binary_split.keyservice.release_pace import ReleasePace
 from binary_split.keyservice.releases import NONCE_BYTES, Released, ReleaseDesk, ReleaseRequest
 from binary_split.keyservice.secrets_folder import AuditKeys
 from binary_split.keyservice.sessions import SessionRepository

@@ -14,10 +14,11 @@ from binary_split.keyservice.console.orders import ORDERS
 from binary_split.keyservice.console.rendering import FOLDER
 from binary_split.keyservice.console.views import VIEWS
 from binary_split.keyservice.database import reading, writing
-from binary_split.keyservice.listener import listener_url, open_listener
 from binary_split.keyservice.schema import SESSIONS
-from binary_split.keyservice.server import build_server, run_server
+from binary_split.keyservice.serve import build_store_server
 from binary_split.keyservice.tokens import hash_token
+from binary_split.service.listener import listener_url, open_listener
+from binary_split.service.server import run_server
 from tests.keyservice.conftest import HOUR, Service
 from tests.keyservice.console.conftest import Arrive, Person
 
@@ -123,7 +124,7 @@ class TestSigningIn:
         self, own_service: Service
     ) -> None:
         with open_listener("127.0.0.1", 0, plain=True) as listener:
-            server = build_server(own_service.store, None)
+            server = build_store_server(own_service.store, None)
             thread = threading.Thread(target=run_server, args=(server, listener))
             thread.start()
             url = listener_url(listener, plain=True)

@@ -18,9 +18,10 @@ from binary_split.keyservice.admin.description import describe_answers, describe
 from binary_split.keyservice.admin.desk import PERFORMED, LocalDesk, parse_wish
 from binary_split.keyservice.admin.wishes import Performed
 from binary_split.keyservice.answers import StoreOf, client_of
-from binary_split.keyservice.bearer import BearerToken
-from binary_split.keyservice.bodies import read_body
-from binary_split.keyservice.problems import MALFORMED_BODY, NO_STORE, OUT_OF_SCOPE, Problem, ProblemError
+from binary_split.keyservice.problems import OUT_OF_SCOPE
+from binary_split.service.bearer import BearerToken
+from binary_split.service.bodies import read_body
+from binary_split.service.problems import MALFORMED_BODY, NO_STORE, Problem, ProblemError
 
 _BODY_BYTES = 128 * 1024
 _MALFORMED_QUERY = Problem(HTTPStatus.BAD_REQUEST, "A parameter is there twice.")

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 
 from binary_split.errors import RecordError
-from binary_split.keyservice.bodies import read_body
-
-_BODY_BYTES = 128 * 1024
-_FIELDS = 50
-_MEDIA_TYPE = "application/x-www-form-urlencoded"
-
-Form = Mapping[str, list[str]]
+from binary_split.service import forms
+from binary_split.service.forms import Form, only
 
 
 async def read_form(request: Request) -> Form:
@@ -25,26 +19,10 @@ async def read_form(request: Request) -> Form:
         RecordError: it is none.
         ProblemError: it is too long or too slow.
     """
-    wrong = RecordError("The form could not be read.", hint="")
-    if request.headers.get("content-type", "").partition(";")[0].strip() != _MEDIA_TYPE:
-        raise wrong
-    body = await read_body(request, max_bytes=_BODY_BYTES)
-    fields: dict[str, list[str]] = {}
     try:
-        pairs = parse_qsl(
-            body.decode("ascii"), keep_blank_values=True, max_num_fields=_FIELDS, errors="strict"
-        )
-    except ValueError:
-        raise wrong from None
-    for name, value in pairs:
-        fields.setdefault(name, []).append(value)
-    return fields
-
-
-def only(form: Form, name: str) -> str:
-    """Return a field that is there once at most; empty where it is not there."""
-    values = form.get(name, [])
-    return values[0] if len(values) == 1 else ""
+        return await forms.read_form(request)
+    except forms.MalformedFormError:
+        raise RecordError("The form could not be read.", hint="") from None
 
 
 def verify_confirmed(form: Form, name: str) -> None:

@@ -11,22 +11,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
 from binary_split.keyservice.clock import from_seconds
-from binary_split.keyservice.problems import NO_STORE
+from binary_split.service.pages import page_headers
 
 FOLDER = Path(__file__).parent
-POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'"
-)
-HEADERS = {
-    **NO_STORE,
-    "Content-Security-Policy": POLICY,
-    # not no-referrer: with it, browsers say `Origin: null` of the form that a page of ours sends
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "X-Frame-Options": "DENY",
-}
+HEADERS = page_headers()
 
 _TIMES = ("expires_at", "not_before", "not_after", "from")
 

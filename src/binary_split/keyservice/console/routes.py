@@ -17,12 +17,13 @@ from binary_split.keyservice.admin.desk import LocalDesk
 from binary_split.keyservice.admin.routes import status_of
 from binary_split.keyservice.answers import StoreOf
 from binary_split.keyservice.console import signing_in, visitors
-from binary_split.keyservice.console.forms import Form, only, read_form, to_members, verify_confirmed
+from binary_split.keyservice.console.forms import read_form, to_members, verify_confirmed
 from binary_split.keyservice.console.orders import ORDERS, Order
 from binary_split.keyservice.console.rendering import FOLDER, HEADERS, render
 from binary_split.keyservice.console.views import VIEWS, Source
 from binary_split.keyservice.console.visitors import Visitor
 from binary_split.keyservice.store import Store
+from binary_split.service.forms import Form, is_foreign, is_own_form, only
 
 ROOT = "/console"
 _TROUBLE = "The store cannot be used now. Try again in a moment."
@@ -77,7 +78,7 @@ def _take_order(request: Request, store: Store, act: str, form: Form) -> Respons
     visitor = visitors.find_visitor(store, request)
     if visitor is None:
         return signing_in.redirect_to_sign_in(request)
-    if signing_in.is_foreign(request) or not visitors.is_own_form(visitor.secret, only(form, "form_token")):
+    if is_foreign(request) or not is_own_form(visitor.secret, only(form, "form_token")):
         store.failures.note(source=visitor.record.token_id, reason="form-token")
         message = "This form is not from this session. Go back, load the page again, and send it once more."
         return render("trouble.html", status=HTTPStatus.FORBIDDEN, message=message)

@@ -14,9 +14,10 @@ from binary_split.keyservice.admin.authority import OutOfScopeError, verify_bear
 from binary_split.keyservice.answers import StoreOf, client_of
 from binary_split.keyservice.chain import AuditEvent
 from binary_split.keyservice.console import visitors
-from binary_split.keyservice.console.forms import Form, only, read_form
+from binary_split.keyservice.console.forms import read_form
 from binary_split.keyservice.console.rendering import HEADERS, render
 from binary_split.keyservice.store import Store
+from binary_split.service.forms import Form, derive_form_token, is_foreign, is_own_form, only
 
 _ROOT = "/console"
 _PATH = f"{_ROOT}/sign-in"
@@ -31,11 +32,6 @@ def redirect_to_sign_in(request: Request) -> Response:
     response = RedirectResponse(_PATH, HTTPStatus.SEE_OTHER, headers=HEADERS)
     visitors.clear_session_cookie(request, response)
     return response
-
-
-def is_foreign(request: Request) -> bool:
-    """Tell whether the browser says that another site sent a form; the form's token decides beside it."""
-    return request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}
 
 
 @router.get(_PATH)
@@ -61,16 +57,14 @@ async def _sign_out(request: Request, store: StoreOf) -> Response:
     except RecordError:
         form = {}
     secret = visitors.session_secret(request)
-    if is_foreign(request) or not visitors.is_own_form(secret, only(form, "form_token")):
+    if is_foreign(request) or not is_own_form(secret, only(form, "form_token")):
         return RedirectResponse(_ROOT, HTTPStatus.SEE_OTHER, headers=HEADERS)
     await run_in_threadpool(store.sessions.end, secret)
     return redirect_to_sign_in(request)
 
 
 def _begin(request: Request, store: Store, form: Form) -> Response:
-    if is_foreign(request) or not visitors.is_own_form(
-        visitors.visit_secret(request), only(form, "form_token")
-    ):
+    if is_foreign(request) or not is_own_form(visitors.visit_secret(request), only(form, "form_token")):
         return _show_form(request, _FOREIGN, HTTPStatus.FORBIDDEN)
     token = only(form, "token").strip()
     try:
@@ -89,8 +83,6 @@ def _begin(request: Request, store: Store, form: Form) -> Response:
 
 def _show_form(request: Request, problem: str = "", status: HTTPStatus = HTTPStatus.OK) -> Response:
     secret = visitors.visit_secret(request) or visitors.generate_visit_secret()
-    response = render(
-        "sign_in.html", status=status, problem=problem, form_token=visitors.derive_form_token(secret)
-    )
+    response = render("sign_in.html", status=status, problem=problem, form_token=derive_form_token(secret))
     visitors.set_visit_cookie(request, response, secret)
     return response

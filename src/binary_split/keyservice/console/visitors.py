@@ -6,8 +6,6 @@ with its token.
 
 from __future__ import annotations
 
-import base64
-import hmac
 import secrets
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -19,13 +17,13 @@ from binary_split.errors import FragmentForbiddenError, TokenRejectedError
 from binary_split.keyservice.admin.authority import ADMIN, verify_live
 from binary_split.keyservice.store import Store
 from binary_split.keyservice.tokens import TokenRecord
+from binary_split.service.cookies import read_cookie, set_cookie
+from binary_split.service.forms import derive_form_token
 
 LIFETIME = timedelta(hours=1)
 _SESSION = "binary-split-session"
 _VISIT = "binary-split-visit"
-_PURPOSE = b"binary-split/v1 console form"
 _SECRET_BYTES = 32
-_LONGEST_SECRET = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +39,9 @@ class Visitor:
         return derive_form_token(self.secret)
 
 
-def derive_form_token(secret: str) -> str:
-    """Return the text that proves that a form is from whoever has the cookie."""
-    return base64.urlsafe_b64encode(hmac.digest(secret.encode(), _PURPOSE, "sha256")).decode().rstrip("=")
-
-
-def is_own_form(secret: str, form_token: str) -> bool:
-    """Tell, in constant time, whether a form was made for this secret."""
-    return bool(secret) and hmac.compare_digest(derive_form_token(secret).encode(), form_token.encode())
-
-
 def find_visitor(store: Store, request: Request) -> Visitor | None:
     """Return who is signed in; None where the session or the right of its token has ended."""
-    secret = _cookie(request, _SESSION)
+    secret = read_cookie(request, _SESSION)
     record = store.sessions.find(secret) if secret else None
     if record is None or ADMIN not in record.scopes:
         return None
@@ -66,7 +54,7 @@ def find_visitor(store: Store, request: Request) -> Visitor | None:
 
 def visit_secret(request: Request) -> str:
     """Return the secret of somebody who is not signed in; empty before the first page."""
-    return _cookie(request, _VISIT)
+    return read_cookie(request, _VISIT)
 
 
 def generate_visit_secret() -> str:
@@ -76,42 +64,20 @@ def generate_visit_secret() -> str:
 
 def set_visit_cookie(request: Request, response: Response, secret: str) -> None:
     """Keep the secret of the sign-in form."""
-    _set(request, response, _VISIT, secret, int(LIFETIME.total_seconds()))
+    set_cookie(request, response, _VISIT, secret, int(LIFETIME.total_seconds()))
 
 
 def set_session_cookie(request: Request, response: Response, secret: str) -> None:
     """Keep the secret of a session; the one of the sign-in form has served."""
-    _set(request, response, _SESSION, secret, int(LIFETIME.total_seconds()))
-    _set(request, response, _VISIT, "", 0)
+    set_cookie(request, response, _SESSION, secret, int(LIFETIME.total_seconds()))
+    set_cookie(request, response, _VISIT, "", 0)
 
 
 def clear_session_cookie(request: Request, response: Response) -> None:
     """Forget the secret of a session."""
-    _set(request, response, _SESSION, "", 0)
+    set_cookie(request, response, _SESSION, "", 0)
 
 
 def session_secret(request: Request) -> str:
     """Return the secret of a session, whether it has ended or not; empty where there is none."""
-    return _cookie(request, _SESSION)
-
-
-def _name(request: Request, name: str) -> str:
-    # __Host-: the browser takes it over https alone, from this host alone. Plain http is on loopback only.
-    return f"__Host-{name}" if request.url.scheme == "https" else name
-
-
-def _cookie(request: Request, name: str) -> str:
-    value = request.cookies.get(_name(request, name), "")
-    return value if len(value) <= _LONGEST_SECRET and value.isascii() else ""
-
-
-def _set(request: Request, response: Response, name: str, value: str, max_age_s: int) -> None:
-    response.set_cookie(
-        _name(request, name),
-        value,
-        max_age=max_age_s,
-        path="/",
-        secure=request.url.scheme == "https",
-        httponly=True,
-        samesite="strict",
-    )
+    return read_cookie(request, _SESSION)
