@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 from pathlib import Path
 
 from bed import processes
 from bed.certs import Identity
-from bed.private import PrivateServer
+from bed.private import PrivateServer, free_port, is_listening
 from bed.unavailable import Unavailable
 
 _CONFIGURATION = """\
@@ -93,7 +92,7 @@ class PrivateNginx(PrivateServer):
             Unavailable: it does not come up.
         """
         command = [_program(), "-p", str(self.folder), "-c", str(self.folder / "nginx.conf")]
-        if not self._launch([*processes.ending_with_parent(), *command], self._is_up):
+        if not self._launch([*processes.ending_with_parent(), *command], lambda: is_listening(self.port)):
             reason = self._last_words()
             self.stop()
             raise Unavailable("nginx", f"did not start: {reason}")
@@ -104,7 +103,7 @@ class PrivateNginx(PrivateServer):
         return sum(int(line.split()[1]) for line in lines if line.split()[0] == path)
 
     def _configure(self) -> None:
-        self.port, self.tls_port = _free_port(), _free_port()
+        self.port, self.tls_port = free_port(), free_port()
         client = ""
         if self._client_authority is not None:
             (self.folder / "clients.pem").write_bytes(self._client_authority.certificate_pem)
@@ -114,22 +113,9 @@ class PrivateNginx(PrivateServer):
         )
         (self.folder / "nginx.conf").write_text(text)
 
-    def _is_up(self) -> bool:
-        try:
-            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-        except OSError:
-            return False
-        return True
-
 
 def _program() -> str:
     found = shutil.which("nginx", path=f"/usr/sbin:/usr/local/sbin:{os.environ.get('PATH', '')}")
     if found is None:
         raise Unavailable("nginx", "is not installed")
     return found
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 from pathlib import Path
 
 from bed import processes
 from bed.certs import Identity
-from bed.private import PrivateServer
+from bed.private import PrivateServer, free_port, is_listening
 from bed.unavailable import Unavailable
 
 USER, PASSWORD = "vendor", "open sesame"
@@ -57,13 +56,13 @@ class PrivateRegistry(PrivateServer):
         if program is None:
             raise Unavailable("docker-registry", "is not installed")
         folder = self._make_folder("bed-registry-")
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         (folder / "config.yml").write_text(self._configuration(folder))
         command = [program, "serve", str(folder / "config.yml")]
         environment = {**os.environ, "OTEL_TRACES_EXPORTER": "none"}
-        if not self._launch([*processes.ending_with_parent(), *command], self._is_up, env=environment):
+        if not self._launch(
+            [*processes.ending_with_parent(), *command], lambda: is_listening(self.port), env=environment
+        ):
             reason = self._last_words()
             self.stop()
             raise Unavailable("docker-registry", f"did not start: {reason}")
@@ -78,10 +77,3 @@ class PrivateRegistry(PrivateServer):
             (folder / "htpasswd").write_text(f"{USER}:{_HASH}\n")
             text += f"auth: {{htpasswd: {{realm: bed, path: {folder}/htpasswd}}}}\n"
         return text
-
-    def _is_up(self) -> bool:
-        try:
-            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-        except OSError:
-            return False
-        return True

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bed import processes
-from bed.private import PrivateServer
+from bed.private import PrivateServer, free_port
 from bed.unavailable import Unavailable
 
 _PRIVILEGE_SEPARATION = Path("/run/sshd")  # is compiled into Debian's sshd
@@ -56,7 +56,7 @@ class PrivateSshd(PrivateServer):
             raise Unavailable("sshd", "only root can start a private one")
         _PRIVILEGE_SEPARATION.mkdir(mode=0o755, exist_ok=True)
         folder = self._make_folder("bed-ssh-")
-        self.port = _free_port()
+        self.port = free_port()
         self._write_keys()
         self._write_configuration()
         self._write_client()
@@ -123,10 +123,3 @@ class PrivateSshd(PrivateServer):
         # ssh finds its settings by the user's entry in the password file, not by HOME.
         program.write_text(f'#!/bin/sh\nexec {found} -F {self.folder / "ssh_config"} "$@"\n')
         program.chmod(0o755)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -10,7 +10,6 @@ Specified in ``docs/archive-formats.md``.
 
 from __future__ import annotations
 
-import io
 import os
 from collections import deque
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from binary_split.archive.crew import Crew, Job
-from binary_split.archive.positioned import Positioned, SeekableSource
+from binary_split.archive.positioned import Positioned, SeekableBytes, SeekableSource
 from binary_split.config import LIMITS
 from binary_split.errors import ArchiveDamagedError
 from binary_split.model import Fragment, Readable
@@ -37,7 +36,7 @@ def derive_key(fragment: Fragment) -> bytes:
     return digest.finalize()
 
 
-class CbcReader(io.RawIOBase):
+class CbcReader(SeekableBytes):
     """The plaintext of a ``cbc`` archive as a seekable, read-only file, in constant memory.
 
     CBC decrypts from any block, given the block before it as IV. The padding is read first, so a wrong
@@ -60,7 +59,6 @@ class CbcReader(io.RawIOBase):
         self._sealed_size = self._source.size()
         _check_length(self._sealed_size)
         self._window = _Window()
-        self._position = 0
         self.size = self._sealed_size - BLOCK
         self._fetch(self._window, self.size - BLOCK)
         self.size -= _padding_length(bytes(self._window.plain[:BLOCK]))
@@ -95,26 +93,6 @@ class CbcReader(io.RawIOBase):
             for _window, fetched in ahead:
                 fetched.cancel()
             crew.close()
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
-
-    def tell(self) -> int:
-        """Return the position in the plaintext, in bytes."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        """Move to a position in the plaintext; nothing is read yet."""
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.size}[whence]
-        if base + offset < 0:
-            raise ValueError("negative seek position")
-        self._position = base + offset
-        return self._position
 
     def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
         """Fill ``buffer`` with plaintext as far as one window reaches; 0 at the end."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import threading
+from abc import abstractmethod
 from typing import Protocol
 
 from binary_split.errors import ArchiveUnreadableError
@@ -24,6 +26,55 @@ class SeekableSource(ByteSource, Protocol):
 
     def tell(self) -> int:
         """Return the position."""
+
+
+class SeekableBytes(io.RawIOBase):
+    """A read-only raw file of a known length: its position.
+
+    Attributes:
+        size: in bytes.
+    """
+
+    size: int
+    _position = 0
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def tell(self) -> int:
+        """Return the position, in bytes."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Move to a position; nothing is read yet."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.size}[whence]
+        if base + offset < 0:
+            raise ValueError("negative seek position")
+        self._position = base + offset
+        return self._position
+
+
+class SharedBytes(SeekableBytes):
+    """One of which many threads read any part at once, as `Positioned` has them."""
+
+    def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
+        """Read some bytes; 0 at the end.
+
+        Raises:
+            ArchiveError: as for `read_at`.
+        """
+        count = self.read_at(self._position, memoryview(buffer))
+        self._position += count
+        return count
+
+    @abstractmethod
+    def read_at(self, offset: int, target: memoryview, /) -> int:
+        """Read some bytes at ``offset``, whatever the position, which stays; 0 at the end. For any thread."""
 
 
 class Positioned:

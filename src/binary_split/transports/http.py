@@ -5,13 +5,12 @@ Ranges, validators and what a server answers to them: RFC 9110, sections 8.8, 13
 
 from __future__ import annotations
 
-import io
-import os
 import threading
 from collections import OrderedDict
 from functools import partial
 
 from binary_split.archive.crew import Crew, Job
+from binary_split.archive.positioned import SharedBytes
 from binary_split.config import LIMITS
 from binary_split.errors import ArchiveUnreachableError
 from binary_split.transports.http_pool import Access
@@ -30,7 +29,7 @@ class _Block:
         self.job: Job | None = None
 
 
-class HttpSource(io.RawIOBase):
+class HttpSource(SharedBytes):
     """An archive on a web server as a seekable byte source, in a constant amount of memory.
 
     What is read in order is asked for ahead. A server that gives no parts is refused: an archive is not read
@@ -54,42 +53,12 @@ class HttpSource(io.RawIOBase):
         self._crew = Crew(LIMITS.http_connections, name="http-block")
         self._lock = threading.Lock()
         self._blocks: OrderedDict[int, _Block] = OrderedDict()  # the longest unused first
-        self._position = 0
         try:
             self._file: Representation = self._client.find()
+            self.size = self._file.size
         except BaseException:
             self.close()
             raise
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
-
-    def tell(self) -> int:
-        """Return the position."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        """Move to a position; nothing is read yet."""
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._file.size}[whence]
-        if base + offset < 0:
-            raise ValueError("negative seek position")
-        self._position = base + offset
-        return self._position
-
-    def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
-        """Read some bytes; 0 at the end.
-
-        Raises:
-            ArchiveError: as for `read_at`.
-        """
-        count = self.read_at(self._position, memoryview(buffer))
-        self._position += count
-        return count
 
     def read_at(self, offset: int, target: memoryview) -> int:
         """Read some bytes at ``offset``, whatever the position, which stays; 0 at the end. For any thread.
@@ -99,7 +68,7 @@ class HttpSource(io.RawIOBase):
             ArchiveUnreadableError: it refuses the archive now.
             ArchiveChangedError: it has another archive there now.
         """
-        if offset >= self._file.size or not target:
+        if offset >= self.size or not target:
             return 0
         block = self._want(offset - offset % LIMITS.http_block_bytes)
         try:
@@ -135,7 +104,7 @@ class HttpSource(io.RawIOBase):
             if is_next:
                 for number in range(1, LIMITS.http_blocks_ahead + 1):
                     ahead = offset + number * LIMITS.http_block_bytes
-                    if ahead < self._file.size:
+                    if ahead < self.size:
                         self._ask_for(ahead)
             self._blocks.move_to_end(offset)
             while len(self._blocks) > LIMITS.http_blocks:
@@ -152,5 +121,5 @@ class HttpSource(io.RawIOBase):
         return block
 
     def _fetch(self, block: _Block) -> None:
-        size = min(LIMITS.http_block_bytes, self._file.size - block.offset)
+        size = min(LIMITS.http_block_bytes, self.size - block.offset)
         block.content = self._client.fetch(self._file, block.offset, size)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from bisect import bisect_right
 from contextlib import ExitStack
@@ -11,13 +10,14 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives import hashes
 
+from binary_split.archive.positioned import SharedBytes
 from binary_split.config import LIMITS
 from binary_split.errors import ArchiveUnreadableError
 from binary_split.transports.file import FileSource
 from binary_split.transports.part_list import ArchivePart, part_name, read_part_list, whole_name
 
 
-class PartsSource(io.RawIOBase):
+class PartsSource(SharedBytes):
     """The parts of an archive as one seekable byte source.
 
     With the list beside them every part must be there and as long as it was. Without it they are taken as far
@@ -33,7 +33,6 @@ class PartsSource(io.RawIOBase):
     """
 
     def __init__(self, first: Path, *, once: bool = False) -> None:
-        self._position = 0
         self._opened = ExitStack()
         listed = read_part_list(first)
         paths = _find_parts(first) if listed is None else [first.with_name(part.name) for part in listed]
@@ -44,37 +43,12 @@ class PartsSource(io.RawIOBase):
             self._opened.close()
             raise
         self._ends = list(accumulate(sizes))
+        self.size = self._ends[-1]
         for part, size in zip(listed or (), sizes, strict=False):
             if part.size != size:
                 self.close()
                 words = f"the part {part.name} is {size} bytes long, not {part.size}"
                 raise ArchiveUnreadableError(words, hint="Copy this part again.")
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
-
-    def tell(self) -> int:
-        """Return the position."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        """Move to a position; nothing is read yet."""
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._ends[-1]}[whence]
-        if base + offset < 0:
-            raise ValueError("negative seek position")
-        self._position = base + offset
-        return self._position
-
-    def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
-        """Read some bytes; 0 at the end."""
-        count = self.read_at(self._position, memoryview(buffer))
-        self._position += count
-        return count
 
     def read_at(self, offset: int, target: memoryview) -> int:
         """Read some bytes at ``offset``, as far as the part goes; 0 at the end. For any thread."""
