@@ -31,6 +31,7 @@ _TUNSETIFF = 0x400454CA  # linux/if_tun.h
 _IFF_TUN, _IFF_NO_PI = 0x0001, 0x1000
 _PACKET_BYTES = 2048
 _BURST = 64
+_CONGESTION_CONTROL = "cubic"  # that of nearly every server; another machine's own may be another
 _WAITING_S = 1.0  # a packet that would wait longer for its turn is dropped, as routers do
 
 ADDRESSES = {"device": "192.0.2.2", "server": "192.0.2.1"}
@@ -146,8 +147,9 @@ def _enter_new_namespace(address: str, peer: str) -> int:
     fcntl.ioctl(tun, _TUNSETIFF, struct.pack("16sH22x", b"line", _IFF_TUN | _IFF_NO_PI))
     for command in (
         "link set lo up",
-        f"address add {address} peer {peer} dev line",
+        f"address add {address} dev line",
         "link set line up mtu 1500 txqueuelen 1000",
+        f"route add {peer} dev line congctl {_CONGESTION_CONTROL}",
     ):
         subprocess.run(["ip", *command.split()], check=True)
     return tun
