@@ -33,6 +33,14 @@ class Peer:
             self._server.requests.append(request)
         return request
 
+    def fileno(self) -> int:
+        """Return the descriptor, to wait for it."""
+        return self._sock.fileno()
+
+    def receive(self) -> bytes:
+        """Return what comes next, whatever it is; nothing at the end."""
+        return self._sock.recv(_REQUEST_MAX)
+
     def send(self, content: bytes) -> None:
         """Send all of it and count it."""
         view = memoryview(content)

@@ -7,8 +7,9 @@ import shutil
 from pathlib import Path
 
 from bed import processes
+from bed.bad_link import BadLink
 from bed.certs import Identity
-from bed.private import PrivateServer, free_port, is_listening
+from bed.private import PrivateServer, free_port
 from bed.unavailable import Unavailable
 
 _CONFIGURATION = """\
@@ -27,8 +28,8 @@ http {{
   scgi_temp_path {folder}/scgi;
   keepalive_requests 100000;
   server {{
-    listen 127.0.0.1:{port};
-    listen 127.0.0.1:{tls_port} ssl;
+    listen {host}:{port}{socket};
+    listen {host}:{tls_port} ssl{socket};
     ssl_certificate {folder}/certificate.pem;
     ssl_certificate_key {folder}/key.pem;
     {client}
@@ -36,10 +37,12 @@ http {{
     location /whole/ {{ alias {root}/; max_ranges 0; }}
     location /moved/ {{ rewrite ^/moved/(.*)$ /$1 redirect; }}
     location /round/ {{ return 302 /round/; }}
-    location /down/ {{ return 302 http://127.0.0.1:{port}/; }}
+    location /down/ {{ return 302 http://{host}:{port}/; }}
   }}
 }}
 """
+# What is in a socket's buffer counts as sent, and on a bad link is a lot that never arrives.
+_SMALL_BUFFERS = " sndbuf=32k"
 
 
 class PrivateNginx(PrivateServer):
@@ -49,13 +52,23 @@ class PrivateNginx(PrivateServer):
         root: the folder.
         identity: the certificate for https.
         client_authority: whose certificates a client must have; None: anybody may come.
+        far_end: where it runs; None: on loopback.
     """
 
     start_timeout_s = 10
     stop_timeout_s = 5
 
-    def __init__(self, root: Path, identity: Identity, client_authority: Identity | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        identity: Identity,
+        client_authority: Identity | None = None,
+        *,
+        far_end: BadLink | None = None,
+    ) -> None:
         super().__init__()
+        self._far_end = far_end
+        self._host = "127.0.0.1" if far_end is None else far_end.SERVER
         self._root = root
         self._identity = identity
         self._client_authority = client_authority
@@ -64,12 +77,12 @@ class PrivateNginx(PrivateServer):
     @property
     def url(self) -> str:
         """Where the folder is, by plain http."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self._host}:{self.port}"
 
     @property
     def tls_url(self) -> str:
         """Where the folder is, by https."""
-        return f"https://localhost:{self.tls_port}"
+        return f"https://{self._host if self._far_end else 'localhost'}:{self.tls_port}"
 
     def start(self) -> None:
         """Start the server and wait until it listens.
@@ -91,8 +104,11 @@ class PrivateNginx(PrivateServer):
         Raises:
             Unavailable: it does not come up.
         """
+        pid = self.folder / "pid"  # is written when it listens
+        pid.unlink(missing_ok=True)
         command = [_program(), "-p", str(self.folder), "-c", str(self.folder / "nginx.conf")]
-        if not self._launch([*processes.ending_with_parent(), *command], lambda: is_listening(self.port)):
+        entering = self._far_end.entering_server() if self._far_end else []
+        if not self._launch([*processes.ending_with_parent(), *entering, *command], pid.exists):
             reason = self._last_words()
             self.stop()
             raise Unavailable("nginx", f"did not start: {reason}")
@@ -109,7 +125,13 @@ class PrivateNginx(PrivateServer):
             (self.folder / "clients.pem").write_bytes(self._client_authority.certificate_pem)
             client = f"ssl_client_certificate {self.folder}/clients.pem; ssl_verify_client on;"
         text = _CONFIGURATION.format(
-            folder=self.folder, root=self._root, port=self.port, tls_port=self.tls_port, client=client
+            folder=self.folder,
+            root=self._root,
+            host=self._host,
+            port=self.port,
+            tls_port=self.tls_port,
+            socket=_SMALL_BUFFERS if self._far_end else "",
+            client=client,
         )
         (self.folder / "nginx.conf").write_text(text)
 

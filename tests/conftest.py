@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
@@ -19,6 +19,7 @@ from bed.newer_docker import newer_dockerd
 from bed.podman import PrivatePodman
 from bed.unavailable import Unavailable
 from tests.commandline import CommandLine
+from tests.lending import lent
 
 ENGINE_FIXTURES = {
     "vendor_engine",
@@ -32,7 +33,6 @@ ENGINE_FIXTURES = {
 NEWER_ENGINE_FIXTURES = {
     f"newer_{store}_{which}" for store in ("classic", "containerd") for which in ("engine", "other")
 }
-_Private = TypeVar("_Private", PrivateDockerd, PrivatePodman)
 _COULD_NOT_RUN = "could not run"
 _STATE = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
 _MISSING = pytest.StashKey[dict[str, set[str]]]()
@@ -135,13 +135,15 @@ def busybox(could_not_run: Callable[[Unavailable], None]) -> bytes:
 @pytest.fixture(scope="session")
 def vendor_engine(could_not_run: Callable[[Unavailable], None]) -> Iterator[PrivateDockerd]:
     """The engine of whoever makes releases."""
-    yield from _engine(PrivateDockerd, could_not_run)
+    with lent(PrivateDockerd, could_not_run) as engine:
+        yield engine
 
 
 @pytest.fixture(scope="session")
 def device_engine(could_not_run: Callable[[Unavailable], None]) -> Iterator[PrivateDockerd]:
     """The engine of a device; it may hold what earlier tests left: see `fresh_device`."""
-    yield from _engine(PrivateDockerd, could_not_run)
+    with lent(PrivateDockerd, could_not_run) as engine:
+        yield engine
 
 
 @pytest.fixture
@@ -154,31 +156,36 @@ def fresh_device(device_engine: PrivateDockerd) -> PrivateDockerd:
 @pytest.fixture(scope="session")
 def newer_containerd_engine(could_not_run: Callable[[Unavailable], None]) -> Iterator[PrivateDockerd]:
     """A newer engine that keeps images in containerd's store; it may hold what earlier tests left."""
-    yield from _engine(lambda: newer_dockerd(containerd_store=True), could_not_run)
+    with lent(lambda: newer_dockerd(containerd_store=True), could_not_run) as engine:
+        yield engine
 
 
 @pytest.fixture(scope="session")
 def newer_containerd_other(could_not_run: Callable[[Unavailable], None]) -> Iterator[PrivateDockerd]:
     """One more of the same kind."""
-    yield from _engine(lambda: newer_dockerd(containerd_store=True), could_not_run)
+    with lent(lambda: newer_dockerd(containerd_store=True), could_not_run) as engine:
+        yield engine
 
 
 @pytest.fixture(scope="session")
 def newer_classic_other(could_not_run: Callable[[Unavailable], None]) -> Iterator[PrivateDockerd]:
     """One more of the same kind."""
-    yield from _engine(lambda: newer_dockerd(containerd_store=False), could_not_run)
+    with lent(lambda: newer_dockerd(containerd_store=False), could_not_run) as engine:
+        yield engine
 
 
 @pytest.fixture(scope="session")
 def newer_classic_engine(could_not_run: Callable[[Unavailable], None]) -> Iterator[PrivateDockerd]:
     """A newer engine with the classic store; it may hold what earlier tests left."""
-    yield from _engine(lambda: newer_dockerd(containerd_store=False), could_not_run)
+    with lent(lambda: newer_dockerd(containerd_store=False), could_not_run) as engine:
+        yield engine
 
 
 @pytest.fixture(scope="session")
 def podman_engine(could_not_run: Callable[[Unavailable], None]) -> Iterator[PrivatePodman]:
     """A Podman service; it may hold what earlier tests left: see `fresh_podman`."""
-    yield from _engine(PrivatePodman, could_not_run)
+    with lent(PrivatePodman, could_not_run) as engine:
+        yield engine
 
 
 @pytest.fixture
@@ -201,11 +208,8 @@ def small_disk(could_not_run: Callable[[Unavailable], None]) -> Iterator[SmallDi
 @pytest.fixture
 def cramped(small_disk: SmallDisk, could_not_run: Callable[[Unavailable], None]) -> Iterator[PrivateDockerd]:
     """An engine on a small disk."""
-    try:
-        with PrivateDockerd(parent=small_disk.path) as engine:
-            yield engine
-    except Unavailable as missing:
-        could_not_run(missing)
+    with lent(lambda: PrivateDockerd(parent=small_disk.path), could_not_run) as engine:
+        yield engine
 
 
 @pytest.fixture(scope="session")
@@ -221,15 +225,3 @@ def release_images(vendor_engine: PrivateDockerd, release_tar: Path) -> dict[str
     """The release 1.0.0 in the vendor's engine: each reference and its image id."""
     vendor_engine.docker("load", "--quiet", "--input", str(release_tar))
     return {ref: found for ref, found in vendor_engine.image_ids().items() if ref.endswith(":1.0.0")}
-
-
-def _engine(make: Callable[[], _Private], could_not_run: Callable[[Unavailable], None]) -> Iterator[_Private]:
-    try:
-        engine = make()
-        engine.start()
-    except Unavailable as missing:
-        could_not_run(missing)
-    try:
-        yield engine
-    finally:
-        engine.stop()

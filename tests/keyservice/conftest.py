@@ -22,6 +22,7 @@ from binary_split.service.listener import listener_url, open_listener
 from binary_split.service.server import run_server
 from binary_split.service.tls import TlsFiles, tls_context
 from tests.keyservice.places import Place
+from tests.lending import lent
 
 FRAGMENT = bytes(range(32))
 HOUR = timedelta(hours=1)
@@ -149,25 +150,15 @@ def trusting(tls: TlsFiles) -> ssl.SSLContext:
 @pytest.fixture(scope="session")
 def postgres(could_not_run: Callable[[Unavailable], None]) -> Iterator[PrivatePostgres]:
     """A PostgreSQL of our own, for all tests that do not break it."""
-    yield from _postgres(could_not_run)
+    with lent(PrivatePostgres, could_not_run) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
 def own_postgres(could_not_run: Callable[[Unavailable], None]) -> Iterator[PrivatePostgres]:
     """A PostgreSQL that the tests of a module may break, and start again."""
-    yield from _postgres(could_not_run)
-
-
-def _postgres(could_not_run: Callable[[Unavailable], None]) -> Iterator[PrivatePostgres]:
-    server = PrivatePostgres()
-    try:
-        server.start()
-    except Unavailable as missing:
-        could_not_run(missing)
-    try:
+    with lent(PrivatePostgres, could_not_run) as server:
         yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture(scope="session")

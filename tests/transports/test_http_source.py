@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,29 +17,19 @@ import pytest
 from bed.certs import Identity, make_authority, make_leaf
 from bed.fault_server import FaultServer, Peer
 from bed.nginx import PrivateNginx
-from binary_split.config import LIMITS, MIB
+from binary_split.config import MIB
 from binary_split.errors import (
     ArchiveChangedError,
     ArchiveUnreachableError,
     ArchiveUnreadableError,
     ConfigError,
 )
-from binary_split.transports import http, http_pool, ranges
 from binary_split.transports.http import HttpSource
 from binary_split.transports.options import HttpOptions
 
 SIZE = 5 * MIB + 4321
 CONTENT = random.Random(7).randbytes(SIZE)
-SOON = replace(
-    LIMITS, backoff_first_s=0.02, http_backoff_cap_s=0.1, http_patience_s=1.5, fetch_deadline_s=1.0
-)
-
-
-@pytest.fixture(autouse=True)
-def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Try again soon, and give up soon."""
-    for module in (http, ranges, http_pool):
-        monkeypatch.setattr(module, "LIMITS", SOON)
+pytestmark = pytest.mark.usefixtures("soon")
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -60,34 +49,6 @@ def read_all(source: HttpSource) -> bytes:
 
 
 # A server that does what it should
-
-
-def test_the_archive_is_read_in_order_by_https(nginx: PrivateNginx, ca_file: Path) -> None:
-    with HttpSource(f"{nginx.tls_url}/bundle.age", HttpOptions(ca_file=ca_file)) as source:
-        assert source.seek(0, os.SEEK_END) == SIZE
-        assert read_all(source) == CONTENT
-        assert source.read_at(SIZE, memoryview(bytearray(1))) == 0
-
-
-def test_any_part_is_read_by_many_threads_at_once(nginx: PrivateNginx) -> None:
-    wrong: list[int] = []
-
-    def look(source: HttpSource, seed: int) -> None:
-        draw = random.Random(seed)
-        for _look in range(30):
-            offset, size = draw.randrange(SIZE), draw.randrange(1, 100_000)
-            target = bytearray(size)
-            count = source.read_at(offset, memoryview(target))
-            if not count or bytes(target[:count]) != CONTENT[offset : offset + count]:
-                wrong.append(offset)
-
-    with HttpSource(f"{nginx.url}/bundle.age") as source:
-        threads = [threading.Thread(target=look, args=(source, seed)) for seed in range(6)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    assert wrong == []
 
 
 def test_only_the_blocks_that_are_needed_are_moved(nginx: PrivateNginx, root: Path) -> None:

@@ -7,15 +7,13 @@ import json
 import os
 import random
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from bed.certs import Identity, make_leaf
 from bed.fault_server import FaultServer, Peer
-from bed.registry import PASSWORD, USER, PrivateRegistry
-from bed.unavailable import Unavailable
+from bed.registry import PASSWORD, PrivateRegistry
 from binary_split.config import MIB
 from binary_split.errors import ArchiveUnreadableError, ConfigError, RegistryError
 from binary_split.transports import open_source, parse_location
@@ -25,27 +23,9 @@ from tests.archives import FRAGMENT
 from tests.commandline import CommandLine
 from tests.docs.test_json import assert_is_as_documented
 from tests.releases import KEY, make_age_release
+from tests.transports.carriers import log_in
 
 CONTENT = b"age-encryption.org/v1\n" + random.Random(11).randbytes(33 * MIB)  # of three chunks
-
-
-@pytest.fixture(scope="module")
-def registry(could_not_run: Callable[[Unavailable], None]) -> Iterator[PrivateRegistry]:
-    server = PrivateRegistry()
-    try:
-        server.start()
-    except Unavailable as missing:
-        could_not_run(missing)
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def closed_registry(registry: PrivateRegistry, authority: Identity) -> Iterator[PrivateRegistry]:
-    """A registry with https and a password."""
-    assert registry.port  # it can run here
-    with PrivateRegistry(make_leaf(authority), is_closed=True) as server:
-        yield server
 
 
 @pytest.fixture
@@ -53,22 +33,6 @@ def bundle(tmp_path: Path) -> Path:
     path = tmp_path / "bundle.age"
     path.write_bytes(CONTENT)
     return path
-
-
-@pytest.fixture
-def _nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have no logins of a user's."""
-    for name in ("REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
-    (tmp_path / "docker").mkdir()
-
-
-def log_in(folder: Path, host: str, password: str = PASSWORD) -> None:
-    """Do what `docker login` does without a helper."""
-    folder.mkdir(parents=True, exist_ok=True)
-    auth = base64.b64encode(f"{USER}:{password}".encode()).decode()
-    (folder / "config.json").write_text(json.dumps({"auths": {host: {"auth": auth}}}))
 
 
 def test_what_was_pushed_is_read_back_at_any_place(
@@ -173,7 +137,7 @@ def says(status: int, body: bytes = b"{}", *headers: str) -> Callable[[Peer], No
     return script
 
 
-@pytest.mark.usefixtures("_nobody")
+@pytest.mark.usefixtures("nobody")
 def test_a_token_service_is_asked_for_what_the_registry_wants() -> None:
     with FaultServer(says(200, b'{"token":"abc"}')) as tokens:
         challenge = f'WWW-Authenticate: Bearer realm="{tokens.url(host="127.0.0.1")}/t",service="s",scope="x"'
@@ -184,7 +148,7 @@ def test_a_token_service_is_asked_for_what_the_registry_wants() -> None:
             assert b"\r\nAuthorization: Bearer abc\r\n" in server.requests[1]
 
 
-@pytest.mark.usefixtures("_nobody")
+@pytest.mark.usefixtures("nobody")
 @pytest.mark.parametrize(
     ("script", "words"),
     [
@@ -201,7 +165,7 @@ def test_a_registry_that_makes_no_sense_is_an_error(script: Callable[[Peer], Non
         open_source(parse_location(f"oci://127.0.0.1:{server.port}/drone:1"))
 
 
-@pytest.mark.usefixtures("_nobody")
+@pytest.mark.usefixtures("nobody")
 def test_the_more_specific_login_of_the_containers_tools_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,7 +181,7 @@ def test_the_more_specific_login_of_the_containers_tools_counts(
     assert find_login("other", "a") is None
 
 
-@pytest.mark.usefixtures("_nobody")
+@pytest.mark.usefixtures("nobody")
 @pytest.mark.parametrize("answer", ['{"Username":"u","Secret":"s"}', "", "nonsense"])
 def test_a_helper_program_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
     (tmp_path / "docker" / "config.json").write_text(json.dumps({"credHelpers": {"host": "bed"}}))

@@ -67,7 +67,10 @@ class SharedBytes(SeekableBytes):
 
         Raises:
             ArchiveError: as for `read_at`.
+            ValueError: it is closed.
         """
+        if self.closed:
+            raise ValueError("read of a closed archive")
         count = self.read_at(self._position, memoryview(buffer))
         self._position += count
         return count
