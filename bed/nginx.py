@@ -41,8 +41,6 @@ http {{
   }}
 }}
 """
-# What is in a socket's buffer counts as sent, and on a bad link is a lot that never arrives.
-_SMALL_BUFFERS = " sndbuf=32k"
 
 
 class PrivateNginx(PrivateServer):
@@ -53,6 +51,7 @@ class PrivateNginx(PrivateServer):
         identity: the certificate for https.
         client_authority: whose certificates a client must have; None: anybody may come.
         far_end: where it runs; None: on loopback.
+        buffer: of a socket there, such as ``32k``: what is in one counts as sent, and may never arrive.
     """
 
     start_timeout_s = 10
@@ -65,9 +64,11 @@ class PrivateNginx(PrivateServer):
         client_authority: Identity | None = None,
         *,
         far_end: BadLink | None = None,
+        buffer: str = "",
     ) -> None:
         super().__init__()
         self._far_end = far_end
+        self._buffer = f" sndbuf={buffer}" if buffer else ""
         self._host = "127.0.0.1" if far_end is None else far_end.SERVER
         self._root = root
         self._identity = identity
@@ -130,7 +131,7 @@ class PrivateNginx(PrivateServer):
             host=self._host,
             port=self.port,
             tls_port=self.tls_port,
-            socket=_SMALL_BUFFERS if self._far_end else "",
+            socket=self._buffer,
             client=client,
         )
         (self.folder / "nginx.conf").write_text(text)

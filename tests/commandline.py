@@ -7,8 +7,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,17 +54,19 @@ class CommandLine:
 
     Attributes:
         home: the user's folder; its ``tmp`` is where temporary files would go.
+        within: a command that runs it, as ``nsenter`` does.
     """
 
     home: Path
     environment: Mapping[str, str] = field(default_factory=dict)
+    within: Sequence[str] = ()
 
     @property
     def temporary(self) -> Path:
         return self.home / "tmp"
 
     def with_environment(self, **more: str) -> CommandLine:
-        return CommandLine(self.home, {**self.environment, **more})
+        return replace(self, environment={**self.environment, **more})
 
     def run(self, *arguments: object, stdin: bytes = b"", timeout_s: float = 90) -> Ran:
         """Run the program to its end."""
@@ -92,7 +94,7 @@ class CommandLine:
         return process
 
     def command(self, *arguments: object) -> list[str]:
-        return [sys.executable, "-c", _PROGRAM, *map(str, arguments)]
+        return [*self.within, sys.executable, "-c", _PROGRAM, *map(str, arguments)]
 
     def whole_environment(self) -> dict[str, str]:
         self.temporary.mkdir(exist_ok=True)
