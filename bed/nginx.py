@@ -102,6 +102,11 @@ class PrivateNginx(PrivateServer):
         lines = (self.folder / "access").read_text().splitlines()
         return sum(int(line.split()[1]) for line in lines if line.split()[0] == path)
 
+    def requests(self, path: str) -> int:
+        """Return how often a file was asked for."""
+        lines = (self.folder / "access").read_text().splitlines()
+        return sum(line.split()[0] == path for line in lines)
+
     def _configure(self) -> None:
         self.port, self.tls_port = free_port(), free_port()
         client = ""

@@ -121,6 +121,7 @@ class Limits:
     http_patience_s: float = 300.0  # without a byte for anybody, until it is given up
     http_backoff_cap_s: float = 15.0
     http_redirects: int = 5
+    mirror_patience_s: float = 3.0  # the same where there is another place to ask
 
     # Engines.
     engine_connect_timeout_s: float = 10.0

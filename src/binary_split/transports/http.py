@@ -13,9 +13,9 @@ from binary_split.archive.crew import Crew, Job
 from binary_split.archive.positioned import SharedBytes
 from binary_split.config import LIMITS
 from binary_split.errors import ArchiveUnreachableError
-from binary_split.transports.http_pool import Access
 from binary_split.transports.options import HttpOptions
-from binary_split.transports.ranges import RangeClient, Representation
+from binary_split.transports.places import Part, Place, Places
+from binary_split.transports.ranges import RangeClient
 
 
 class _Block:
@@ -36,26 +36,21 @@ class HttpSource(SharedBytes):
     in order only. That it is still the same file is checked with every block.
 
     Args:
-        url: ``https://…``, or ``http://`` on loopback; without a user or a password.
-        options: how to reach it.
-        access: opens the URL's own origin.
+        places: where it is.
 
     Raises:
-        ConfigError: the URL or an option cannot be used.
+        ConfigError: a URL or an option cannot be used.
         ArchiveUnreachableError: the server does not answer.
         ArchiveUnreadableError: it does not have the archive, refuses it, or gives no parts.
     """
 
-    def __init__(self, url: str, options: HttpOptions | None = None, access: Access | None = None) -> None:
-        options = options or HttpOptions()
-        self.url = url
-        self._client = RangeClient(url, options, access)
+    def __init__(self, places: Places) -> None:
+        self._places = places
         self._crew = Crew(LIMITS.http_connections, name="http-block")
         self._lock = threading.Lock()
         self._blocks: OrderedDict[int, _Block] = OrderedDict()  # the longest unused first
         try:
-            self._file: Representation = self._client.find()
-            self.size = self._file.size
+            self._take_head(places.find())
         except BaseException:
             self.close()
             raise
@@ -86,14 +81,14 @@ class HttpSource(SharedBytes):
 
     def cut(self) -> None:
         """Wait for nothing any more: what is under way fails, and what is asked for from now on."""
-        self._client.cut()
+        self._places.cut()
 
     def close(self) -> None:
         """Close all connections; what is under way fails."""
         if not self.closed:
-            self._client.cut()
+            self._places.cut()
             self._crew.close()
-            self._client.close()
+            self._places.close()
         super().close()
 
     def _want(self, offset: int) -> _Block:
@@ -114,12 +109,35 @@ class HttpSource(SharedBytes):
     def _ask_for(self, offset: int) -> _Block:
         block = self._blocks.get(offset)
         if block is None:
-            if self._client.is_cut:
+            if self._places.is_cut:
                 raise ArchiveUnreachableError("the archive is not read any more")
             block = self._blocks[offset] = _Block(offset)
             block.job = self._crew.submit(partial(self._fetch, block))
         return block
 
+    def _take_head(self, head: Part) -> None:
+        """Keep the first block, which came when the archive was found."""
+        self.size = self._places.size
+        block = self._blocks[0] = _Block(0)
+        block.content = head.content
+
     def _fetch(self, block: _Block) -> None:
         size = min(LIMITS.http_block_bytes, self.size - block.offset)
-        block.content = self._client.fetch(self._file, block.offset, size)
+        block.content = self._places.fetch(block.offset, size).content
+
+
+def open_http(url: str, options: HttpOptions | None = None) -> HttpSource:
+    """Open an archive on a web server.
+
+    Args:
+        url: ``https://…``, or ``http://`` on loopback; without a user or a password.
+        options: how to reach it.
+
+    Raises:
+        ConfigError: the URL or an option cannot be used.
+        ArchiveError: as for `HttpSource`.
+    """
+    options = options or HttpOptions()
+    return HttpSource(
+        Places([Place(url, lambda ended: RangeClient(url, options, ended=ended))], options.note)
+    )

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+
+Note = Callable[[str], None]
+"""Is told what the person should know and nothing fails of; from any thread."""
+
+
+def _tell_nobody(_text: str) -> None:
+    """Be the note for whoever does not want to know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +24,7 @@ class HttpOptions:
         proxy: URL of a proxy; none is taken from the environment.
         bytes_per_s: read no faster; None: as fast as it comes.
         insecure_http: allow plain http beyond loopback: who is on the way can hold it back, not forge it.
+        note: is told where a place or a cache fails and the archive is read on all the same.
     """
 
     ca_file: Path | None = None
@@ -23,3 +32,4 @@ class HttpOptions:
     proxy: str | None = None
     bytes_per_s: int | None = None
     insecure_http: bool = False
+    note: Note = field(default=_tell_nobody, compare=False, repr=False)

@@ -27,6 +27,8 @@ from binary_split.transports.credentials import find_login
 from binary_split.transports.http import HttpSource
 from binary_split.transports.http_pool import PassingError, explain, make_pool, send, verify_url
 from binary_split.transports.options import HttpOptions
+from binary_split.transports.places import Place, Places
+from binary_split.transports.ranges import RangeClient
 from binary_split.transports.registry_access import RegistryAccess
 
 if TYPE_CHECKING:
@@ -151,7 +153,9 @@ def open_registry(text: str, options: HttpOptions) -> HttpSource:
     """
     registry = Registry(RegistryReference.parse(text), options)
     digest = registry.find_archive()
-    return HttpSource(f"{registry.address}/blobs/{digest}", options, registry.access)
+    url = f"{registry.address}/blobs/{digest}"
+    place = Place(url, lambda ended: RangeClient(url, options, registry.access, ended))
+    return HttpSource(Places([place], options.note))
 
 
 def serialise_manifest(digest: str, size: int, annotations: dict[str, str]) -> bytes:
