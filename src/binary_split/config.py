@@ -123,6 +123,11 @@ class Limits:
     http_redirects: int = 5
     mirror_patience_s: float = 3.0  # the same where there is another place to ask
 
+    # Blocks of archives that are kept for another run.
+    cache_bytes: int = 4 * GIB
+    cache_reserve_bytes: int = 512 * MIB  # that are left free on the cache's disk: an engine may need them
+    cache_lock_s: float = 0.5
+
     # Engines.
     engine_connect_timeout_s: float = 10.0
     engine_greeting_timeout_s: float = 30.0  # its first answer; Podman runs programs for it
@@ -171,6 +176,8 @@ class Settings:
     Attributes:
         token: bearer token from ``BINARY_SPLIT_TOKEN``; never shown.
         state: folder of the journal.
+        cache: folder for blocks of remote archives, kept for another run; None: none are kept.
+        cache_size: how large it may be, as text: ``4G``.
         trusted_keys_folder: holds the public keys of publishers that are trusted, ``*.pem`` and ``*.pub``.
         device_key_file: holds this device's private key, to which fragments are sealed.
         device_id: how the key service calls this device; None takes the service's word.
@@ -190,6 +197,8 @@ class Settings:
     device_id: str | None = None
     credentials_folder: Path | None = None
     state: Path | None = None
+    cache: Path | None = None
+    cache_size: str | None = None
     agent: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -204,6 +213,8 @@ _TEXT_SETTINGS = (
     "device_key_file",
     "device_id",
     "state",
+    "cache",
+    "cache_size",
 )
 _KNOWN_SETTINGS = {*_TEXT_SETTINGS, "agent", "image_ids", "insecure_http"}
 
@@ -242,6 +253,8 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         device_id=_text(table, "device_id"),
         credentials_folder=credentials,
         state=_path(table, "state"),
+        cache=_path(table, "cache"),
+        cache_size=_text(table, "cache_size"),
         agent=_table(table, "agent"),
     )
 

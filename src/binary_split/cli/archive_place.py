@@ -11,8 +11,11 @@ from typing import Any
 import click
 
 from binary_split.cli.options import FILE
+from binary_split.cli.output import printable, warn
+from binary_split.config import load_settings
 from binary_split.errors import ConfigError
-from binary_split.transports import keeping, parse_location
+from binary_split.transports import HttpLocation, keeping, parse_location
+from binary_split.transports.configured import configured
 from binary_split.transports.options import HttpOptions
 
 _RATE = re.compile(r"([1-9][0-9]{0,9})([kMG]?)")
@@ -30,6 +33,14 @@ _OPTIONS = (
     ),
     click.option("--proxy", metavar="URL", help="Proxy to the archive's server; no other is used."),
     click.option("--limit-rate", metavar="RATE", help="Read a URL no faster: bytes/s, or 500k, 2M, 1G."),
+    click.option(
+        "--cache",
+        type=click.Path(path_type=Path, file_okay=False),
+        metavar="DIR",
+        help="Keep what was read from a URL there, sealed as it is: what is broken off goes on from there "
+        "[env: BINARY_SPLIT_CACHE].",
+    ),
+    click.option("--cache-size", metavar="SIZE", help="How large the cache may be: 700M, 2G. [default: 4G]"),
 )
 _INSECURE = click.option(
     "--insecure-http", is_flag=True, help="Allow plain http to the archive's server beyond loopback."
@@ -71,6 +82,8 @@ def _with_place(command: _Command, *, passes_insecure_http: bool) -> _Command:
         proxy: str | None,
         limit_rate: str | None,
         insecure_http: bool,
+        cache: Path | None,
+        cache_size: str | None,
         **rest: Any,
     ) -> Any:
         if passes_insecure_http:
@@ -83,8 +96,13 @@ def _with_place(command: _Command, *, passes_insecure_http: bool) -> _Command:
             proxy=proxy,
             bytes_per_s=parse_rate(limit_rate),
             insecure_http=insecure_http,
+            note=lambda text: warn(printable(text)),
         )
-        with keeping(parse_location(archive, options)) as place:
+        location = parse_location(archive, options)
+        if isinstance(location, HttpLocation):  # a file is read whatever the settings say
+            options = configured(load_settings(), options, cache=cache, cache_size=cache_size)
+            location = HttpLocation(location.url, options)
+        with keeping(location) as place:
             return command(archive=place, **rest)
 
     return with_place

@@ -48,6 +48,14 @@ class SourceView(SharedBytes):
         """Read some bytes at ``offset``, as the source does."""
         return self._source.read_at(offset, target)
 
+    def confirm(self, offset: int, size: int) -> None:
+        """Take note that bytes were authentic, as the source does."""
+        self._source.confirm(offset, size)
+
+    def doubt(self, offset: int, sealed: memoryview) -> bool:
+        """Take note that bytes were not authentic, as the source does."""
+        return self._source.doubt(offset, sealed)
+
     def cut(self) -> None:
         """Wait for nothing any more, as the source does: nobody else does either."""
         self._source.cut()

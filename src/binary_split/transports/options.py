@@ -14,6 +14,14 @@ def _tell_nobody(_text: str) -> None:
     """Be the note for whoever does not want to know."""
 
 
+@dataclass(frozen=True, slots=True)
+class CacheOptions:
+    """Where blocks of archives are kept for another run, and how many bytes of them."""
+
+    folder: Path
+    max_bytes: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpOptions:
     """How a web server is reached.
@@ -24,6 +32,7 @@ class HttpOptions:
         proxy: URL of a proxy; none is taken from the environment.
         bytes_per_s: read no faster; None: as fast as it comes.
         insecure_http: allow plain http beyond loopback: who is on the way can hold it back, not forge it.
+        cache: keeps blocks that were authentic for another run; None: none are kept.
         note: is told where a place or a cache fails and the archive is read on all the same.
     """
 
@@ -32,4 +41,5 @@ class HttpOptions:
     proxy: str | None = None
     bytes_per_s: int | None = None
     insecure_http: bool = False
+    cache: CacheOptions | None = None
     note: Note = field(default=_tell_nobody, compare=False, repr=False)

@@ -155,7 +155,7 @@ def open_registry(text: str, options: HttpOptions) -> HttpSource:
     digest = registry.find_archive()
     url = f"{registry.address}/blobs/{digest}"
     place = Place(url, lambda ended: RangeClient(url, options, registry.access, ended))
-    return HttpSource(Places([place], options.note))
+    return HttpSource(Places([place], options.note), options)
 
 
 def serialise_manifest(digest: str, size: int, annotations: dict[str, str]) -> bytes:
