@@ -121,7 +121,8 @@ class Limits:
     http_patience_s: float = 300.0  # without a byte for anybody, until it is given up
     http_backoff_cap_s: float = 15.0
     http_redirects: int = 5
-    mirror_patience_s: float = 3.0  # the same where there is another place to ask
+    mirrors: int = 64
+    mirror_patience_s: float = 3.0  # without a byte, where there is another place to ask
 
     # Blocks of archives that are kept for another run.
     cache_bytes: int = 4 * GIB
@@ -182,6 +183,8 @@ class Settings:
         device_key_file: holds this device's private key, to which fragments are sealed.
         device_id: how the key service calls this device; None takes the service's word.
         credentials_folder: where systemd put the unit's credentials (systemd.exec(5)), for it alone to read.
+        mirrors: the tables ``[[mirror]]`` as they stand in the file; ``transports.mirrors`` says what may be
+            in them.
         agent: the table ``[agent]`` as it stands in the file; ``agent.settings`` says what may be in it.
     """
 
@@ -199,6 +202,7 @@ class Settings:
     state: Path | None = None
     cache: Path | None = None
     cache_size: str | None = None
+    mirrors: object = field(default_factory=list)
     agent: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -216,7 +220,7 @@ _TEXT_SETTINGS = (
     "cache",
     "cache_size",
 )
-_KNOWN_SETTINGS = {*_TEXT_SETTINGS, "agent", "image_ids", "insecure_http"}
+_KNOWN_SETTINGS = {*_TEXT_SETTINGS, "agent", "image_ids", "insecure_http", "mirror"}
 
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -255,6 +259,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         state=_path(table, "state"),
         cache=_path(table, "cache"),
         cache_size=_text(table, "cache_size"),
+        mirrors=table.get("mirror", []),
         agent=_table(table, "agent"),
     )
 

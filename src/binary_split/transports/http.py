@@ -14,6 +14,8 @@ from binary_split.archive.crew import Crew, Job
 from binary_split.archive.positioned import SharedBytes
 from binary_split.config import LIMITS
 from binary_split.errors import ArchiveUnreachableError
+from binary_split.transports.http_pool import verify_url
+from binary_split.transports.mirrors import find_mirrors
 from binary_split.transports.options import HttpOptions
 from binary_split.transports.places import Part, Place, Places
 from binary_split.transports.ranges import RangeClient
@@ -195,7 +197,7 @@ def _block_starts(offset: int, size: int) -> range:
 
 
 def open_http(url: str, options: HttpOptions | None = None) -> HttpSource:
-    """Open an archive on a web server.
+    """Open an archive on a web server, or on a mirror of it.
 
     Args:
         url: ``https://…``, or ``http://`` on loopback; without a user or a password.
@@ -206,5 +208,7 @@ def open_http(url: str, options: HttpOptions | None = None) -> HttpSource:
         ArchiveError: as for `HttpSource`.
     """
     options = options or HttpOptions()
-    place = Place(url, lambda ended: RangeClient(url, options, ended=ended))
-    return HttpSource(Places([place], options.note), options)
+    verify_url(url, insecure_http=options.insecure_http)
+    wanted = (*find_mirrors(url, options), (url, options))
+    places = [Place(each, partial(RangeClient, each, theirs)) for each, theirs in wanted]
+    return HttpSource(Places(places, options.note), options)

@@ -22,6 +22,21 @@ class CacheOptions:
     max_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """Where else is what lies below a location.
+
+    Attributes:
+        location: how the place of an archive begins.
+        places: what may stand there instead, in the order in which they are asked.
+        ca_file: the only CA to trust for them, PEM; None: as for the archive's own server.
+    """
+
+    location: str
+    places: tuple[str, ...]
+    ca_file: Path | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpOptions:
     """How a web server is reached.
@@ -33,6 +48,7 @@ class HttpOptions:
         bytes_per_s: read no faster; None: as fast as it comes.
         insecure_http: allow plain http beyond loopback: who is on the way can hold it back, not forge it.
         cache: keeps blocks that were authentic for another run; None: none are kept.
+        mirrors: are asked before the archive's own server.
         note: is told where a place or a cache fails and the archive is read on all the same.
     """
 
@@ -42,4 +58,5 @@ class HttpOptions:
     bytes_per_s: int | None = None
     insecure_http: bool = False
     cache: CacheOptions | None = None
+    mirrors: tuple[Mirror, ...] = ()
     note: Note = field(default=_tell_nobody, compare=False, repr=False)

@@ -68,8 +68,8 @@ class RangeClient:
     Args:
         url: of the file.
         options: how the server is reached.
-        access: opens the file's own origin, where not everybody may read it.
         ended: once it is set nothing is waited for any more.
+        access: opens the file's own origin, where not everybody may read it.
 
     Attributes:
         last_byte: when the server gave one last, in monotonic seconds.
@@ -82,15 +82,15 @@ class RangeClient:
         self,
         url: str,
         options: HttpOptions,
+        ended: threading.Event,
         access: Access | None = None,
-        ended: threading.Event | None = None,
     ) -> None:
         self._url = url
         self._insecure_http = options.insecure_http
         verify_url(url, insecure_http=options.insecure_http)
         self._access = access
         self._pace = ReadingPace(options.bytes_per_s)
-        self._ended = ended or threading.Event()
+        self._ended = ended
         self.last_byte = time.monotonic()
         self._anyone = self._own = make_pool(replace(options, client_certificate=None))
         if options.client_certificate is not None:
