@@ -121,6 +121,13 @@ class Limits:
     http_patience_s: float = 300.0  # without a byte for anybody, until it is given up
     http_backoff_cap_s: float = 15.0
     http_redirects: int = 5
+    mirrors: int = 64
+    mirror_patience_s: float = 3.0  # without a byte, where there is another place to ask
+
+    # Blocks of archives that are kept for another run.
+    cache_bytes: int = 4 * GIB
+    cache_reserve_bytes: int = 512 * MIB  # that are left free on the cache's disk: an engine may need them
+    cache_lock_s: float = 0.5
 
     # Engines.
     engine_connect_timeout_s: float = 10.0
@@ -170,10 +177,14 @@ class Settings:
     Attributes:
         token: bearer token from ``BINARY_SPLIT_TOKEN``; never shown.
         state: folder of the journal.
+        cache: folder for blocks of remote archives, kept for another run; None: none are kept.
+        cache_size: how large it may be, as text: ``4G``.
         trusted_keys_folder: holds the public keys of publishers that are trusted, ``*.pem`` and ``*.pub``.
         device_key_file: holds this device's private key, to which fragments are sealed.
         device_id: how the key service calls this device; None takes the service's word.
         credentials_folder: where systemd put the unit's credentials (systemd.exec(5)), for it alone to read.
+        mirrors: the tables ``[[mirror]]`` as they stand in the file; ``transports.mirrors`` says what may be
+            in them.
         agent: the table ``[agent]`` as it stands in the file; ``agent.settings`` says what may be in it.
     """
 
@@ -189,6 +200,9 @@ class Settings:
     device_id: str | None = None
     credentials_folder: Path | None = None
     state: Path | None = None
+    cache: Path | None = None
+    cache_size: str | None = None
+    mirrors: object = field(default_factory=list)
     agent: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -203,8 +217,10 @@ _TEXT_SETTINGS = (
     "device_key_file",
     "device_id",
     "state",
+    "cache",
+    "cache_size",
 )
-_KNOWN_SETTINGS = {*_TEXT_SETTINGS, "agent", "image_ids", "insecure_http"}
+_KNOWN_SETTINGS = {*_TEXT_SETTINGS, "agent", "image_ids", "insecure_http", "mirror"}
 
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -241,6 +257,9 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         device_id=_text(table, "device_id"),
         credentials_folder=credentials,
         state=_path(table, "state"),
+        cache=_path(table, "cache"),
+        cache_size=_text(table, "cache_size"),
+        mirrors=table.get("mirror", []),
         agent=_table(table, "agent"),
     )
 

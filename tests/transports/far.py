@@ -1,10 +1,9 @@
-"""A device at one end of a bad link and a web server at the other: what an unlock comes to, and what it moves."""
+"""A device at one end of a bad link and a web server at the other: what an unlock comes to, and moves."""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,7 +27,7 @@ class Unlocked:
         images: what it wrote, by path and digest.
         seconds: that it took.
         sent: bytes of the archive that the server sent, as it counts them itself.
-        received: bytes of its connections that came to the device, each once, HTTP's and TLS's own among them.
+        received: bytes of its connections that came to the device, each once; HTTP's and TLS's own too.
     """
 
     ran: Ran

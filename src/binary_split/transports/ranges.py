@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import random
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urljoin, urlsplit
@@ -23,6 +22,7 @@ from binary_split.errors import (
     ArchiveUnreadableError,
     ConfigError,
 )
+from binary_split.transports.answers import parse_part, parse_validator, verify_status
 from binary_split.transports.http_pool import (
     Access,
     PassingError,
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
 _REDIRECTS = {301, 302, 303, 307, 308}
-_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
-_PASSING = {408, 425, 429, 500, 502, 503, 504}
 _STEP_BYTES = 64 * 1024
 _T = TypeVar("_T")
 
@@ -53,11 +51,13 @@ class Representation:
         url: where it is, behind all redirects.
         size: in bytes.
         validator: its strong ETag, or else when it was last modified; empty: the server names none.
+        head: its first bytes, which came with the answer: a whole block, or all of it.
     """
 
     url: str
     size: int
     validator: str
+    head: bytes = field(default=b"", repr=False)
 
 
 class RangeClient:
@@ -66,103 +66,134 @@ class RangeClient:
     Args:
         url: of the file.
         options: how the server is reached.
+        ended: once it is set nothing is waited for any more.
         access: opens the file's own origin, where not everybody may read it.
+
+    Attributes:
+        last_byte: when the server gave one last, in monotonic seconds.
 
     Raises:
         ConfigError: one of them cannot be used.
     """
 
-    def __init__(self, url: str, options: HttpOptions, access: Access | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        options: HttpOptions,
+        ended: threading.Event,
+        access: Access | None = None,
+    ) -> None:
         self._url = url
         self._insecure_http = options.insecure_http
         verify_url(url, insecure_http=options.insecure_http)
         self._access = access
         self._pace = ReadingPace(options.bytes_per_s)
-        self._ended = threading.Event()
-        self._last_byte = time.monotonic()
+        self._ended = ended
+        self.last_byte = time.monotonic()
         self._anyone = self._own = make_pool(replace(options, client_certificate=None))
         if options.client_certificate is not None:
             self._own = make_pool(options)
-
-    @property
-    def is_cut(self) -> bool:
-        """Whether nothing is read any more."""
-        return self._ended.is_set()
-
-    def cut(self) -> None:
-        """Wait for nothing any more."""
-        self._ended.set()
 
     def close(self) -> None:
         """Close the connections that are not in use."""
         self._own.clear()
         self._anyone.clear()
 
-    def find(self) -> Representation:
-        """Find the file, through redirects.
+    def find(self, patience_s: float) -> Representation:
+        """Find the file, through redirects, and read its first block: whoever opens an archive wants that.
 
         Raises:
             ArchiveUnreachableError: the server does not answer in time.
             ArchiveUnreadableError: it has no such file, refuses it, or gives no parts of it.
         """
-        return self._patiently(self._find, LIMITS.fetch_deadline_s)
+        head = bytearray()
+        file = self._patiently(lambda: self._find(head), patience_s)
+        size = min(LIMITS.http_block_bytes, file.size)
+        return replace(file, head=self._complete(file, 0, size, head, patience_s))
 
-    def fetch(self, file: Representation, offset: int, size: int) -> bytes:
+    def fetch(self, file: Representation, offset: int, size: int, patience_s: float) -> bytes:
         """Return a part of the file.
+
+        Args:
+            file: the file.
+            offset: of the part, in bytes.
+            size: in bytes.
+            patience_s: how long no byte may come before it is given up.
 
         Raises:
             ArchiveUnreachableError: the server was silent for too long, or nothing is read any more.
             ArchiveUnreadableError: it refuses the file now.
             ArchiveChangedError: it has another file there now.
         """
-        return self._patiently(lambda: self._fetch(file, offset, size), LIMITS.http_patience_s)
+        return self._complete(file, offset, size, bytearray(), patience_s)
 
-    def _find(self) -> Representation:
+    def _complete(
+        self, file: Representation, offset: int, size: int, part: bytearray, patience_s: float
+    ) -> bytes:
+        """Ask for what a part lacks, until it is whole: what came before a break is not asked for again."""
+        if len(part) < size:
+            self._patiently(lambda: self._fetch(file, offset, size, part), patience_s)
+        return bytes(part)
+
+    def _find(self, head: bytearray) -> Representation:
+        """Return the file, with as much of its first block as comes now."""
         url = self._url
         for _hop in range(LIMITS.http_redirects + 1):
-            with self._asked(url, {"Range": "bytes=0-0"}) as response:
+            found = self._look(url, head)
+            if isinstance(found, Representation):
+                return found
+            url = found
+        raise ArchiveUnreadableError(f"{self._url} leads from one address to the next without an end")
+
+    def _look(self, url: str, head: bytearray) -> Representation | str:
+        """Return the file that is at a URL, or where that leads."""
+        file: Representation | None = None
+        try:
+            with self._asked(url, {"Range": f"bytes=0-{LIMITS.http_block_bytes - 1}"}) as response:
                 if response.status in _REDIRECTS:
-                    url = self._follow(url, response.headers.get("Location", ""))
-                    continue
-                _verify_status(response, self._url)
+                    return self._follow(url, response.headers.get("Location", ""))
+                verify_status(response, self._url)
                 if response.status != HTTPStatus.PARTIAL_CONTENT:
                     raise ArchiveUnreadableError(
                         f"the server of {self._url} gives no parts of it",
                         hint="Copy the archive to this machine, or let the server answer range requests.",
                     )
-                _first, _last, total = _parse_content_range(response)
-                return Representation(url, total, _validator(response))
-        raise ArchiveUnreadableError(f"{self._url} leads from one address to the next without an end")
+                part = parse_part(response)
+                part.verify_is(0, min(LIMITS.http_block_bytes, part.total) - 1)
+                file = Representation(url, part.total, parse_validator(response))
+                self._read(response, head, part.last + 1)
+        except PassingError:
+            if file is None:
+                raise
+        return file
 
-    def _fetch(self, file: Representation, offset: int, size: int) -> bytes:
-        wanted = {"Range": f"bytes={offset}-{offset + size - 1}"}
+    def _fetch(self, file: Representation, offset: int, size: int, part: bytearray) -> None:
+        """Ask for what a part lacks, and put to it what comes."""
+        missing, last_wanted = offset + len(part), offset + size - 1
+        wanted = {"Range": f"bytes={missing}-{last_wanted}"}
         if file.validator:
             wanted["If-Range"] = file.validator
         with self._asked(file.url, wanted) as response:
-            _verify_status(response, self._url)
+            verify_status(response, self._url)
             if response.status != HTTPStatus.PARTIAL_CONTENT:  # that is how If-Range says: another one
                 raise ArchiveChangedError(f"{self._url} is another file than it was")
-            first, last, total = _parse_content_range(response)
-            if total != file.size or _validator(response) not in {file.validator, ""}:
+            given = parse_part(response)
+            if given.total != file.size or parse_validator(response) not in {file.validator, ""}:
                 raise ArchiveChangedError(f"{self._url} is another file than it was")
-            if (first, last) != (offset, offset + size - 1):
-                raise PassingError("the server gave another part than was asked for")
-            return self._read(response, size)
+            given.verify_is(missing, last_wanted)
+            self._read(response, part, size)
 
-    def _read(self, response: BaseHTTPResponse, size: int) -> bytes:
-        parts: list[bytes] = []
-        missing = size
-        while missing:
-            if self.is_cut:
+    def _read(self, response: BaseHTTPResponse, part: bytearray, size: int) -> None:
+        """Put to a part what comes, as it comes, until it has this size."""
+        while len(part) < size:
+            if self._ended.is_set():
                 raise ArchiveUnreachableError("the archive is not read any more")
-            part = response.read(min(missing, _STEP_BYTES))
-            if not part:
+            piece = response.read1(min(size - len(part), _STEP_BYTES))
+            if not piece:
                 raise PassingError("the answer was cut off")
-            self._last_byte = time.monotonic()
-            self._pace.wait(len(part), self._ended)
-            parts.append(part)
-            missing -= len(part)
-        return b"".join(parts)
+            self.last_byte = time.monotonic()
+            part += piece
+            self._pace.wait(len(piece), self._ended)
 
     def _follow(self, url: str, location: str) -> str:
         """Return where a redirect leads: never from https to http, and nowhere with a password."""
@@ -203,59 +234,17 @@ class RangeClient:
         started = time.monotonic()
         attempt = 0
         while True:
-            if self.is_cut:
+            if self._ended.is_set():
                 raise ArchiveUnreachableError("the archive is not read any more")
+            asked = time.monotonic()
             try:
                 return ask()
             except PassingError as error:
-                if time.monotonic() - max(started, self._last_byte) > patience_s:
+                if self.last_byte > asked:
+                    attempt = 0
+                if time.monotonic() - max(started, self.last_byte) > patience_s:
                     raise ArchiveUnreachableError(f"cannot read {self._url}: {error}") from error
                 pause_s = min(LIMITS.backoff_first_s * 2**attempt, LIMITS.http_backoff_cap_s)
                 pause_s *= random.uniform(0.5, 1.0)  # noqa: S311 - a fleet must not come all at once
                 self._ended.wait(max(pause_s, min(error.retry_after_s, LIMITS.retry_after_cap_s)))
                 attempt = min(attempt + 1, 16)
-
-
-def _verify_status(response: BaseHTTPResponse, url: str) -> None:
-    """Check an answer that is no redirect.
-
-    Raises:
-        PassingError: the server has no time.
-        ArchiveUnreadableError: it refuses the file.
-    """
-    status = response.status
-    if status in _PASSING:
-        raise PassingError(f"the server answers {status}", _retry_after_s(response))
-    if status not in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
-        raise ArchiveUnreadableError(f"the server of {url} answers {status}", hint=_HINTS.get(status))
-
-
-_HINTS: dict[int, str] = {
-    HTTPStatus.NOT_FOUND: "Check the address: there is no such file.",
-    HTTPStatus.FORBIDDEN: "The server does not let this machine read the file: ask who runs it.",
-    HTTPStatus.UNAUTHORIZED: "An archive is sealed: let all read it, or ask for a client certificate.",
-    HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: "The file is empty or was cut.",
-}
-
-
-def _retry_after_s(response: BaseHTTPResponse) -> float:
-    text = response.headers.get("Retry-After", "")
-    return float(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0.0
-
-
-def _parse_content_range(response: BaseHTTPResponse) -> tuple[int, int, int]:
-    """Return the first and the last place of a part, and the size of the whole (RFC 9110, section 14.4).
-
-    Raises:
-        ArchiveUnreadableError: the server does not say it right.
-    """
-    match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
-    if match is None or response.headers.get("Content-Encoding", "identity") != "identity":
-        raise ArchiveUnreadableError("the server gives parts in a way that nobody can use")
-    first, last, total = (int(number) for number in match.groups())
-    return first, last, total
-
-
-def _validator(response: BaseHTTPResponse) -> str:
-    etag = response.headers.get("ETag", "")
-    return etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified", "")
