@@ -12,6 +12,7 @@ import os
 import shutil
 import socket
 import sys
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,28 @@ _TUN = Path("/dev/net/tun")
 _ANSWER_BYTES = 64 * 1024
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineQuality:
+    """What a line is like, each way.
+
+    Attributes:
+        loss: the share of packets that get lost.
+        delay_s: of each packet that does not; a question and its answer take twice as long.
+        bytes_per_s: that it carries; 0: as many as there are.
+        seed: which packets get lost.
+    """
+
+    loss: float
+    delay_s: float
+    bytes_per_s: float = 0.0
+    seed: int = 1
+
+
 class BadLink(PrivateServer):
     """Joins two namespaces until it is left.
 
     Args:
-        loss: the share of packets that get lost, of each way.
-        delay_s: of each packet, each way; a question and its answer take twice as long.
-        bytes_per_s: that each way carries; 0: as many as there are.
-        seed: which packets get lost.
+        quality: of the line between them.
     """
 
     start_timeout_s = 10
@@ -39,9 +54,9 @@ class BadLink(PrivateServer):
     DEVICE = bad_line.ADDRESSES["device"]
     SERVER = bad_line.ADDRESSES["server"]
 
-    def __init__(self, *, loss: float, delay_s: float, bytes_per_s: float = 0, seed: int = 1) -> None:
+    def __init__(self, quality: LineQuality) -> None:
         super().__init__()
-        self._numbers = (loss, delay_s, bytes_per_s, seed)
+        self._quality = quality
 
     def start(self) -> None:
         """Make the namespaces and join them.
@@ -57,7 +72,7 @@ class BadLink(PrivateServer):
             if shutil.which(program) is None:
                 raise Unavailable("network namespaces", f"{program} is not installed")
         control = self._make_folder("bed-link-") / "control"
-        command = [sys.executable, "-m", bad_line.__name__, str(control), *map(str, self._numbers)]
+        command = [sys.executable, "-m", bad_line.__name__, str(control), *map(str, astuple(self._quality))]
         if not self._launch(
             [*processes.ending_with_parent(), *command], control.exists, cwd=Path(__file__).parents[1]
         ):
