@@ -179,6 +179,7 @@ def digests_below(folder: Path) -> dict[str, str]:
 _FETCH = """
 import sys, time
 from pathlib import Path
+import requests  # which takes a second where many processes begin at once
 from binary_split.errors import KeyServiceError
 from binary_split.keyclient import fetch_fragment
 

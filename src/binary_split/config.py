@@ -120,6 +120,9 @@ class Limits:
     http_blocks_ahead: int = 3  # of one reader
     http_patience_s: float = 300.0  # without a byte for anybody, until it is given up
     http_backoff_cap_s: float = 15.0
+    http_read_timeout_s: float = (
+        30.0  # what came out of order is lost with a connection: TCP tries four times
+    )
     http_redirects: int = 5
     mirrors: int = 64
     mirror_patience_s: float = 3.0  # without a byte, where there is another place to ask

@@ -47,6 +47,16 @@ class GivenPart:
             raise PassingError("the server gave another part than was asked for")
 
 
+def verify_answered(response: BaseHTTPResponse) -> None:
+    """Check that a server did not put us off.
+
+    Raises:
+        PassingError: it has no time.
+    """
+    if response.status in _PASSING:
+        raise PassingError(f"the server answers {response.status}", _retry_after_s(response))
+
+
 def verify_status(response: BaseHTTPResponse, url: str) -> None:
     """Check an answer that is no redirect.
 
@@ -54,9 +64,8 @@ def verify_status(response: BaseHTTPResponse, url: str) -> None:
         PassingError: the server has no time.
         ArchiveUnreadableError: it refuses the file.
     """
+    verify_answered(response)
     status = response.status
-    if status in _PASSING:
-        raise PassingError(f"the server answers {status}", _retry_after_s(response))
     if status not in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
         raise ArchiveUnreadableError(f"the server of {url} answers {status}", hint=_HINTS.get(status))
 

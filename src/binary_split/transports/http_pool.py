@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 import urllib3
@@ -13,6 +13,7 @@ import urllib3.exceptions
 from binary_split.config import LIMITS
 from binary_split.errors import ArchiveUnreadableError, ConfigError
 from binary_split.tls import trust
+from binary_split.transports.open_sockets import OpenSockets
 from binary_split.transports.options import HttpOptions
 
 if TYPE_CHECKING:
@@ -68,8 +69,12 @@ def verify_url(url: str, *, insecure_http: bool) -> None:
         )
 
 
-def make_pool(options: HttpOptions) -> urllib3.PoolManager:
+def make_pool(options: HttpOptions, opened: OpenSockets) -> urllib3.PoolManager:
     """Return connections to servers, kept alive; nothing is taken from the environment.
+
+    Args:
+        options: how servers are reached.
+        opened: is told of each socket.
 
     Raises:
         ConfigError: an option cannot be used.
@@ -83,12 +88,13 @@ def make_pool(options: HttpOptions) -> urllib3.PoolManager:
             raise ConfigError(
                 f"{client_certificate} is no certificate with its unencrypted private key, in PEM"
             ) from error
-    if proxy is None:
-        return urllib3.PoolManager(maxsize=LIMITS.http_connections, ssl_context=context)
+    kept: dict[str, Any] = {"maxsize": LIMITS.http_connections, "ssl_context": context}
     try:
-        return urllib3.ProxyManager(proxy, maxsize=LIMITS.http_connections, ssl_context=context)
+        pool = urllib3.ProxyManager(proxy, **kept) if proxy else urllib3.PoolManager(**kept)
     except (urllib3.exceptions.HTTPError, ValueError) as error:
-        raise ConfigError(f"not the URL of a proxy: {proxy[:200]!r}") from error
+        raise ConfigError(f"not the URL of a proxy: {str(proxy)[:200]!r}") from error
+    opened.watch(pool)
+    return pool
 
 
 def send(
@@ -103,7 +109,7 @@ def send(
         redirect=False,
         retries=False,
         preload_content=False,
-        timeout=urllib3.Timeout(connect=LIMITS.connect_timeout_s, read=LIMITS.read_timeout_s),
+        timeout=urllib3.Timeout(connect=LIMITS.connect_timeout_s, read=LIMITS.http_read_timeout_s),
     )
 
 

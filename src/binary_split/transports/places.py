@@ -67,6 +67,11 @@ class Place:
             raise ArchiveChangedError(f"{self.url} has another archive")
         return self._client.fetch(file, offset, size, patience_s)
 
+    def cut(self) -> None:
+        """End what is under way there."""
+        if self._client is not None:
+            self._client.cut()
+
     def close(self) -> None:
         """Close its connections."""
         if self._client is not None:
@@ -111,6 +116,8 @@ class Places:
     def cut(self) -> None:
         """Wait for nothing any more."""
         self._ended.set()
+        for place in self._all:
+            place.cut()
 
     def close(self) -> None:
         """Close the connections that are not in use."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -32,8 +31,10 @@ from binary_split.transports.http_pool import (
     send,
     verify_url,
 )
+from binary_split.transports.open_sockets import OpenSockets
 from binary_split.transports.options import HttpOptions
 from binary_split.transports.pace import ReadingPace
+from binary_split.transports.patience import ask_patiently
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
@@ -90,9 +91,14 @@ class RangeClient:
         self._pace = ReadingPace(options.bytes_per_s)
         self._ended = ended
         self.last_byte = time.monotonic()
-        self._anyone = self._own = make_pool(replace(options, client_certificate=None))
+        self._open = OpenSockets()
+        self._anyone = self._own = make_pool(replace(options, client_certificate=None), self._open)
         if options.client_certificate is not None:
-            self._own = make_pool(options)
+            self._own = make_pool(options, self._open)
+
+    def cut(self) -> None:
+        """End what is under way: what waits for the server fails now, and not after its time."""
+        self._open.cut()
 
     def close(self) -> None:
         """Close the connections that are not in use."""
@@ -107,7 +113,8 @@ class RangeClient:
             ArchiveUnreadableError: it has no such file, refuses it, or gives no parts of it.
         """
         head = bytearray()
-        file = self._patiently(lambda: self._find(head), patience_s)
+        with self._open.cut_after(patience_s) as answered:
+            file = self._patiently(lambda: self._find(head, answered), patience_s)
         size = min(LIMITS.http_block_bytes, file.size)
         return replace(file, head=self._complete(file, 0, size, head, patience_s))
 
@@ -135,17 +142,22 @@ class RangeClient:
             self._patiently(lambda: self._fetch(file, offset, size, part), patience_s)
         return bytes(part)
 
-    def _find(self, head: bytearray) -> Representation:
+    def _patiently(self, ask: Callable[[], _T], patience_s: float) -> _T:
+        return ask_patiently(
+            ask, what=self._url, patience_s=patience_s, ended=self._ended, last_byte=lambda: self.last_byte
+        )
+
+    def _find(self, head: bytearray, answered: Callable[[], None]) -> Representation:
         """Return the file, with as much of its first block as comes now."""
         url = self._url
         for _hop in range(LIMITS.http_redirects + 1):
-            found = self._look(url, head)
+            found = self._look(url, head, answered)
             if isinstance(found, Representation):
                 return found
             url = found
         raise ArchiveUnreadableError(f"{self._url} leads from one address to the next without an end")
 
-    def _look(self, url: str, head: bytearray) -> Representation | str:
+    def _look(self, url: str, head: bytearray, answered: Callable[[], None]) -> Representation | str:
         """Return the file that is at a URL, or where that leads."""
         file: Representation | None = None
         try:
@@ -161,6 +173,7 @@ class RangeClient:
                 part = parse_part(response)
                 part.verify_is(0, min(LIMITS.http_block_bytes, part.total) - 1)
                 file = Representation(url, part.total, parse_validator(response))
+                answered()
                 self._read(response, head, part.last + 1)
         except PassingError:
             if file is None:
@@ -228,23 +241,3 @@ class RangeClient:
                     response.close()
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise explain(error) from error
-
-    def _patiently(self, ask: Callable[[], _T], patience_s: float) -> _T:
-        """Ask until there is an answer; give up when nobody was given a byte for too long."""
-        started = time.monotonic()
-        attempt = 0
-        while True:
-            if self._ended.is_set():
-                raise ArchiveUnreachableError("the archive is not read any more")
-            asked = time.monotonic()
-            try:
-                return ask()
-            except PassingError as error:
-                if self.last_byte > asked:
-                    attempt = 0
-                if time.monotonic() - max(started, self.last_byte) > patience_s:
-                    raise ArchiveUnreachableError(f"cannot read {self._url}: {error}") from error
-                pause_s = min(LIMITS.backoff_first_s * 2**attempt, LIMITS.http_backoff_cap_s)
-                pause_s *= random.uniform(0.5, 1.0)  # noqa: S311 - a fleet must not come all at once
-                self._ended.wait(max(pause_s, min(error.retry_after_s, LIMITS.retry_after_cap_s)))
-                attempt = min(attempt + 1, 16)

@@ -26,11 +26,14 @@ from binary_split.errors import (
     RegistryError,
 )
 from binary_split.oci.blob import hash_bytes
+from binary_split.transports.answers import verify_answered
 from binary_split.transports.credentials import find_login
 from binary_split.transports.http import HttpSource
 from binary_split.transports.http_pool import PassingError, explain, make_pool, send, verify_url
 from binary_split.transports.mirrors import find_mirrors
+from binary_split.transports.open_sockets import OpenSockets
 from binary_split.transports.options import HttpOptions
+from binary_split.transports.patience import ask_patiently
 from binary_split.transports.places import Place, Places
 from binary_split.transports.ranges import RangeClient
 from binary_split.transports.registry_access import RegistryAccess
@@ -94,7 +97,8 @@ class Registry:
         self.options = options
         self.address = f"{_scheme(reference, options)}://{reference.host}/v2/{reference.repository}"
         verify_url(self.address, insecure_http=options.insecure_http)
-        self._pool = make_pool(options)
+        self._open = OpenSockets()
+        self._pool = make_pool(options, self._open)
         login = find_login(reference.host, reference.repository)
         self.access = RegistryAccess(self._pool, login, insecure_http=options.insecure_http)
 
@@ -112,7 +116,16 @@ class Registry:
             ArchiveUnreachableError: there is none.
             ArchiveUnreadableError: the registry cannot prove who it is.
         """
-        headers = headers or {}
+        try:
+            with self._asked(method, url, headers or {}, body) as response:
+                yield response
+        except PassingError as error:
+            raise ArchiveUnreachableError(f"cannot reach {self.reference.host}: {error}") from error
+
+    @contextmanager
+    def _asked(
+        self, method: str, url: str, headers: dict[str, str], body: bytes | None = None
+    ) -> Iterator[BaseHTTPResponse]:
         try:
             response = send(self._pool, method, url, headers | self.access.headers(), body)
             if response.status == 401 and self.access.renew(response):
@@ -121,31 +134,41 @@ class Registry:
             with _released(response):
                 yield response
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            meaning = explain(error)
-            if isinstance(meaning, PassingError):
-                raise ArchiveUnreachableError(f"cannot reach {self.reference.host}: {meaning}") from error
-            raise meaning from error
+            raise explain(error) from error
 
-    def find_archive(self) -> str:
+    def find_archive(self, patience_s: float) -> str:
         """Return the digest of the archive that the reference means.
+
+        Args:
+            patience_s: how long the registry is waited for.
 
         Raises:
             ArchiveUnreadableError: there is no such artifact.
             RegistryError: the registry refuses, or what is there holds no archive.
             ArchiveUnreachableError: it does not answer.
         """
-        with self.asked(
-            "GET", f"{self.address}/manifests/{self.reference.name}", {"Accept": MANIFEST}
-        ) as response:
+        with self._open.cut_after(patience_s):
+            content = ask_patiently(
+                self._fetch_manifest,
+                what=str(self.reference),
+                patience_s=patience_s,
+                ended=threading.Event(),
+            )
+        name = self.reference.name
+        if name.startswith("sha256:") and str(hash_bytes(content)) != name:
+            raise RegistryError(f"the manifest at {self.reference} is another one")
+        return _parse_manifest(content, self.reference)
+
+    def _fetch_manifest(self) -> bytes:
+        url = f"{self.address}/manifests/{self.reference.name}"
+        with self._asked("GET", url, {"Accept": MANIFEST}) as response:
+            verify_answered(response)
             content = response.read(LIMITS.manifest_bytes + 1)
             if response.status == 404:
                 raise ArchiveUnreadableError(f"there is no {self.reference}", hint="Check the reference.")
             if response.status != 200:
                 raise RegistryError(f"{self.reference.host} answers {response.status}")
-        name = self.reference.name
-        if name.startswith("sha256:") and str(hash_bytes(content)) != name:
-            raise RegistryError(f"the manifest at {self.reference} is another one")
-        return _parse_manifest(content, self.reference)
+        return content
 
     def open_blob(self, digest: str, ended: threading.Event) -> RangeClient:
         """Return what reads a blob, until the event is set."""
@@ -164,11 +187,12 @@ def open_registry(text: str, options: HttpOptions) -> HttpSource:
     RegistryReference.parse(text)
     wanted = (*find_mirrors(text, options), (text, options))
     for index, (each, theirs) in enumerate(wanted, 1):
+        is_last = index == len(wanted)
         try:
             registry = Registry(RegistryReference.parse(each), theirs)
-            digest = registry.find_archive()
+            digest = registry.find_archive(LIMITS.fetch_deadline_s if is_last else LIMITS.mirror_patience_s)
         except (ArchiveError, ConfigError) as error:
-            if index == len(wanted):
+            if is_last:
                 raise
             options.note(f"{error}; going on with {wanted[index][0]}")
             continue

@@ -1,0 +1,82 @@
+"""The open sockets of a client, so that a wait for the far end can be ended from here.
+
+The time-outs of urllib3 bound each single wait: a server that sends a byte now and then is never late.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import Any
+
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+
+class _Connection(HTTPConnection):
+    def __init__(self, *args: Any, opened: Callable[[socket.socket], None], **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._opened = opened
+
+    def connect(self) -> None:
+        super().connect()
+        self._opened(self.sock)
+
+
+class _TlsConnection(_Connection, HTTPSConnection):
+    pass
+
+
+class OpenSockets:
+    """Knows the sockets of some connection pools; for any number of threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+
+    def watch(self, pools: urllib3.PoolManager) -> None:
+        """Take note of every socket that these will open."""
+        classes: dict[str, Any] = {
+            "http": partial(self._make_pool, urllib3.HTTPConnectionPool, _Connection),
+            "https": partial(self._make_pool, urllib3.HTTPSConnectionPool, _TlsConnection),
+        }
+        pools.pool_classes_by_scheme = classes  # which are only called
+
+    def cut(self) -> None:
+        """Shut them all down: whoever waits for one wakes up, and finds its stream at an end."""
+        with self._lock:
+            sockets = list(self._sockets)
+        for each in sockets:
+            with suppress(OSError):
+                # of a plain socket, even where it carries TLS: nobody waits for a goodbye, nor says one
+                socket.socket.shutdown(each, socket.SHUT_RDWR)
+
+    @contextmanager
+    def cut_after(self, seconds: float) -> Iterator[Callable[[], None]]:
+        """Cut them when the time is over, unless the block has ended or has called what this gives."""
+        timer = threading.Timer(seconds, self.cut)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield timer.cancel
+        finally:
+            timer.cancel()
+
+    def _make_pool(
+        self,
+        pool_class: type[urllib3.HTTPConnectionPool],
+        connection_class: type[_Connection],
+        *args: Any,
+        **options: Any,
+    ) -> urllib3.HTTPConnectionPool:
+        pool = pool_class(*args, **options)
+        pool.ConnectionCls = partial(connection_class, opened=self._add)  # type: ignore[assignment]
+        return pool
+
+    def _add(self, sock: socket.socket) -> None:
+        with self._lock:
+            self._sockets.add(sock)
