@@ -3,7 +3,7 @@
 It makes both namespaces and a TUN device in each, and holds them: the kernel takes them back when the last
 process in them has ended, however that ended.
 
-Usage: ``python -m bed.bad_line CONTROL LOSS DELAY_S BYTES_PER_S SEED``
+Usage: ``python -m bed.bad_line CONTROL LOSS DELAY_S LOSS_UP BYTES_PER_S SEED``
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ class Way:
 
     source: int
     target: int
+    loss: float
     delay_s: float
     bytes_per_s: float
     received: ReceivedStreams = field(default_factory=ReceivedStreams)
@@ -77,14 +78,14 @@ class Line:
     """Both ways, and whether they are there.
 
     Args:
-        loss: the share of packets that get lost, each way.
-        delay_s: of each packet that does not.
+        loss: the share of packets to the device that get lost.
+        delay_s: of each other packet, each way.
+        loss_up: the share of those from the device.
         bytes_per_s: of each way; 0: no limit.
         seed: which packets get lost.
     """
 
-    def __init__(self, loss: float, delay_s: float, bytes_per_s: float, seed: int) -> None:
-        self._loss = loss
+    def __init__(self, loss: float, delay_s: float, loss_up: float, bytes_per_s: float, seed: int) -> None:
         self._draw = random.Random(seed)
         self._is_cut = False
         tuns, self._namespaces = {}, {}
@@ -92,8 +93,8 @@ class Line:
             (peer,) = set(ADDRESSES.values()) - {address}
             tuns[name] = _enter_new_namespace(address, peer)
             self._namespaces[name] = os.open("/proc/self/ns/net", os.O_RDONLY)
-        down = Way(tuns["server"], tuns["device"], delay_s, bytes_per_s)
-        up = Way(tuns["device"], tuns["server"], delay_s, bytes_per_s)
+        down = Way(tuns["server"], tuns["device"], loss, delay_s, bytes_per_s)
+        up = Way(tuns["device"], tuns["server"], loss_up, delay_s, bytes_per_s)
         self._received = down.received
         self._ways = {way.source: way for way in (down, up)}
 
@@ -129,7 +130,7 @@ class Line:
                 packet = os.read(way.source, _PACKET_BYTES)
             except BlockingIOError:
                 return
-            if not self._is_cut and self._draw.random() >= self._loss:
+            if not self._is_cut and self._draw.random() >= way.loss:
                 way.take(packet, time.monotonic())
 
     def _answer(self, control: socket.socket) -> None:
@@ -157,8 +158,9 @@ def _enter_new_namespace(address: str, peer: str) -> int:
 
 def main() -> None:
     """Make the line, and carry what comes."""
-    path, loss, delay_s, bytes_per_s, seed = sys.argv[1:]
-    line = Line(float(loss), float(delay_s), float(bytes_per_s), int(seed))
+    path, *numbers, seed = sys.argv[1:]
+    loss, delay_s, loss_up, bytes_per_s = map(float, numbers)
+    line = Line(loss, delay_s, loss_up, bytes_per_s, int(seed))
     with socket.socket(socket.AF_UNIX) as control:
         unfinished = Path(f"{path}.new")
         control.bind(str(unfinished))

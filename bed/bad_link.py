@@ -26,17 +26,19 @@ _ANSWER_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineQuality:
-    """What a line is like, each way.
+    """What a line is like.
 
     Attributes:
-        loss: the share of packets that get lost.
-        delay_s: of each packet that does not; a question and its answer take twice as long.
-        bytes_per_s: that it carries; 0: as many as there are.
+        loss: the share of packets to the device that get lost.
+        delay_s: of each packet, each way; a question and its answer take twice as long.
+        loss_up: the share of packets from the device that get lost.
+        bytes_per_s: that it carries each way; 0: as many as there are.
         seed: which packets get lost.
     """
 
     loss: float
     delay_s: float
+    loss_up: float = 0.0
     bytes_per_s: float = 0.0
     seed: int = 1
 

@@ -200,3 +200,15 @@ def pour_endlessly(prompt: bytes, chunk: bytes) -> Script:
             peer.send(chunk)
 
     return script
+
+
+@contextlib.contextmanager
+def packets_dropped() -> Iterator[int]:
+    """Give a port whose accept queue is full: Linux drops further SYNs, as a firewall would."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(4):
+            filler = stack.enter_context(socket.socket())
+            filler.settimeout(0)
+            filler.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]

@@ -70,7 +70,7 @@ def run(link: BadLink, server: str, client: str, *arguments: object) -> str:
 def test_it_loses_as_many_packets_as_it_should_and_none_comes_early(
     could_not_run: Callable[[Unavailable], None],
 ) -> None:
-    with lent(lambda: BadLink(LineQuality(loss=0.2, delay_s=0.03)), could_not_run) as link:
+    with lent(lambda: BadLink(LineQuality(loss=0.2, delay_s=0.03, loss_up=0.2)), could_not_run) as link:
         count, fastest = map(float, run(link, ECHO, ASK, 250, 0.3).split())
     assert 120 < count < 200  # four of five, twice: 160, give or take eight
     assert fastest >= 0.06
@@ -79,7 +79,7 @@ def test_it_loses_as_many_packets_as_it_should_and_none_comes_early(
 def test_each_byte_of_a_stream_is_counted_once_however_often_it_is_sent(
     could_not_run: Callable[[Unavailable], None],
 ) -> None:
-    with lent(lambda: BadLink(LineQuality(loss=0.05, delay_s=0.001)), could_not_run) as link:
+    with lent(lambda: BadLink(LineQuality(loss=0.05, delay_s=0.001, loss_up=0.05)), could_not_run) as link:
         run(link, POUR, DRINK)
         assert 300_000 <= link.received_bytes(7) <= 300_001  # and the end of the stream
 

@@ -22,7 +22,7 @@ from tests.lending import lent
 def test_lost_and_late_packets_are_waited_for(
     cli: CommandLine, tmp_path: Path, could_not_run: Callable[[Unavailable], None]
 ) -> None:
-    quality = LineQuality(loss=0.05, delay_s=0.025)
+    quality = LineQuality(loss=0.05, delay_s=0.025, loss_up=0.05)
     with (
         lent(lambda: BadLink(quality), could_not_run) as link,
         far_key_service(link, cli, tmp_path) as service,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from bed.fault_server import Peer, Script, answer, drip_after_request, head, say
+from bed.fault_server import Peer, Script, answer, drip_after_request, head, packets_dropped, say
 from binary_split.config import Limits
 from binary_split.errors import (
     FragmentTruncatedError,
@@ -51,18 +51,6 @@ def fetch_in_fake_time(client: Client) -> Callable[..., object]:
         )
 
     return fetch
-
-
-@contextlib.contextmanager
-def packets_dropped() -> Iterator[int]:
-    """Give a port whose accept queue is full: Linux drops further SYNs, as a firewall would."""
-    with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
-        for _ in range(4):
-            filler = stack.enter_context(socket.socket())
-            filler.setblocking(False)
-            filler.connect_ex(listener.getsockname())
-        yield listener.getsockname()[1]
 
 
 def test_refused_connection_is_tried_again_and_named(client: Client) -> None:

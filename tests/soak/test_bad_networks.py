@@ -44,7 +44,7 @@ def test_an_unlock_with_30_percent_loss_and_2_seconds_there_and_back_ends_right(
 ) -> None:
     """Three of ten packets are lost each way, so that half of all questions stay without an answer."""
     release = make_age_release(tmp_path / "release", filler_bytes=200_000, filler_kind="random")
-    quality = LineQuality(loss=0.3, delay_s=1.0)
+    quality = LineQuality(loss=0.3, delay_s=1.0, loss_up=0.3)
     with far_server(folder, cli, could_not_run, quality=quality, buffer="4k") as far:
         unlocked = far.unlock(release, secure=False, timeout_s=1800)
     _show(unlocked.figures(release.path.stat().st_size))
@@ -58,7 +58,7 @@ def test_an_unlock_whose_line_is_cut_for_60_seconds_ends_right(
     could_not_run: Callable[[Unavailable], None],
 ) -> None:
     release = make_age_release(tmp_path / "release", filler_bytes=24 * MIB, filler_kind="random")
-    quality = LineQuality(loss=0.005, delay_s=0.025, bytes_per_s=2e6)
+    quality = LineQuality(loss=0.005, delay_s=0.025, loss_up=0.005, bytes_per_s=2e6)
     with far_server(folder, cli, could_not_run, quality=quality, buffer="64k") as far:
         cut = far.cut_at(release.path.stat().st_size // 2, seconds=60)
         unlocked = far.unlock(release, secure=True, meanwhile=cut, timeout_s=600)
@@ -73,7 +73,7 @@ def test_a_fragment_is_fetched_with_30_percent_loss_and_2_seconds_there_and_back
 ) -> None:
     """FAULTS 27."""
     with (
-        lent(lambda: BadLink(LineQuality(loss=0.3, delay_s=1.0)), could_not_run) as link,
+        lent(lambda: BadLink(LineQuality(loss=0.3, delay_s=1.0, loss_up=0.3)), could_not_run) as link,
         far_key_service(link, cli, tmp_path) as service,
     ):
         fetched = fetch_over(link, service, times=16)

@@ -14,7 +14,7 @@ from bed.certs import Identity, make_authority, make_leaf
 from bed.nginx import PrivateNginx
 from bed.registry import PrivateRegistry
 from bed.unavailable import Unavailable
-from binary_split.config import LIMITS
+from binary_split.config import LIMITS, Limits
 from binary_split.transports.options import HttpOptions
 from tests.lending import lent
 from tests.transports.carriers import (
@@ -86,12 +86,17 @@ def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Try again soon, and give up soon."""
+    set_limits(monkeypatch, SOON)
+
+
+def set_limits(monkeypatch: pytest.MonkeyPatch, limits: Limits) -> None:
+    """Have all transports keep these."""
     import binary_split.transports.http
     import binary_split.transports.registry  # noqa: F401 - all that have limits are there now
 
     for name, module in list(sys.modules.items()):
         if name.startswith("binary_split.transports.") and hasattr(module, "LIMITS"):
-            monkeypatch.setattr(module, "LIMITS", SOON)
+            monkeypatch.setattr(module, "LIMITS", limits)
 
 
 CARRIERS = ["file", "parts", "http", "https", "broken-http", "broken-https", "registry", "closed-registry"]

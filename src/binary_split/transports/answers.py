@@ -90,4 +90,4 @@ def parse_validator(response: BaseHTTPResponse) -> str:
 
 def _retry_after_s(response: BaseHTTPResponse) -> float:
     text = response.headers.get("Retry-After", "")
-    return float(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0.0
+    return float(text[:10]) if text.isascii() and text.isdigit() else 0.0  # more is for ever in any case

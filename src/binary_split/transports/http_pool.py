@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_NO_TLS = {
+    "HTTP_REQUEST",
+    "NO_PROTOCOLS_AVAILABLE",
+    "TLSV1_ALERT_PROTOCOL_VERSION",
+    "UNSUPPORTED_PROTOCOL",
+    "WRONG_VERSION_NUMBER",
+}
 
 
 class Access(Protocol):
@@ -109,8 +117,22 @@ def send(
         redirect=False,
         retries=False,
         preload_content=False,
+        decode_content=False,
         timeout=urllib3.Timeout(connect=LIMITS.connect_timeout_s, read=LIMITS.http_read_timeout_s),
     )
+
+
+@contextmanager
+def released(response: BaseHTTPResponse) -> Iterator[None]:
+    """Use the connection again where the body was read to its end; what is not wanted of it is not read."""
+    try:
+        yield
+    finally:
+        if response.length_remaining == 0:
+            response.drain_conn()  # of nothing; but http.client keeps an empty body open until it is read
+            response.release_conn()
+        else:
+            response.close()
 
 
 def origin_of(url: str) -> tuple[str, str | None, int | None]:
@@ -127,6 +149,10 @@ def explain(error: Exception) -> Exception:
             return ArchiveUnreadableError(
                 f"the archive's server cannot prove who it is: {cause.verify_message}",
                 hint="Check the address and the clock, or name the server's own CA.",
+            )
+        if isinstance(cause, ssl.SSLError) and (cause.reason or "") in _NO_TLS:
+            return ArchiveUnreadableError(
+                "the archive's server does not speak TLS 1.2 or newer there", hint="Check the address."
             )
         cause = cause.__cause__ or cause.__context__
     return PassingError(type(error).__name__ if not str(error) else str(error).rpartition(": ")[2][:200])

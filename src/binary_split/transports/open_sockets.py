@@ -37,6 +37,16 @@ class OpenSockets:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        self._is_cut = False
+
+    def verify_uncut(self) -> None:
+        """Check that an answer was not cut short here: its header may look whole.
+
+        Raises:
+            TimeoutError: it was.
+        """
+        if self._is_cut:
+            raise TimeoutError("no answer in time")
 
     def watch(self, pools: urllib3.PoolManager) -> None:
         """Take note of every socket that these will open."""
@@ -47,17 +57,16 @@ class OpenSockets:
         pools.pool_classes_by_scheme = classes  # which are only called
 
     def cut(self) -> None:
-        """Shut them all down: whoever waits for one wakes up, and finds its stream at an end."""
+        """Shut them all down, and each that is opened later; who waits for one finds its stream at an end."""
         with self._lock:
+            self._is_cut = True
             sockets = list(self._sockets)
         for each in sockets:
-            with suppress(OSError):
-                # of a plain socket, even where it carries TLS: nobody waits for a goodbye, nor says one
-                socket.socket.shutdown(each, socket.SHUT_RDWR)
+            _shut_down(each)
 
     @contextmanager
     def cut_after(self, seconds: float) -> Iterator[Callable[[], None]]:
-        """Cut them when the time is over, unless the block has ended or has called what this gives."""
+        """Cut them when the time is over, for the rest of the block, unless it has called what this gives."""
         timer = threading.Timer(seconds, self.cut)
         timer.daemon = True
         timer.start()
@@ -80,3 +89,12 @@ class OpenSockets:
     def _add(self, sock: socket.socket) -> None:
         with self._lock:
             self._sockets.add(sock)
+            is_cut = self._is_cut
+        if is_cut:
+            _shut_down(sock)
+
+
+def _shut_down(sock: socket.socket) -> None:
+    with suppress(OSError):
+        # of a plain socket, even where it carries TLS: nobody waits for a goodbye, nor says one
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)

@@ -28,6 +28,7 @@ from binary_split.transports.http_pool import (
     explain,
     make_pool,
     origin_of,
+    released,
     send,
     verify_url,
 )
@@ -232,12 +233,8 @@ class RangeClient:
             if response.status == HTTPStatus.UNAUTHORIZED and access and access.renew(response):
                 response.close()
                 response = send(pool, "GET", url, headers | access.headers())
-            try:
+            with released(response):
+                self._open.verify_uncut()
                 yield response
-            finally:
-                if response.length_remaining == 0:
-                    response.release_conn()
-                else:
-                    response.close()
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise explain(error) from error

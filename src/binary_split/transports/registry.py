@@ -29,7 +29,7 @@ from binary_split.oci.blob import hash_bytes
 from binary_split.transports.answers import verify_answered
 from binary_split.transports.credentials import find_login
 from binary_split.transports.http import HttpSource
-from binary_split.transports.http_pool import PassingError, explain, make_pool, send, verify_url
+from binary_split.transports.http_pool import PassingError, explain, make_pool, released, send, verify_url
 from binary_split.transports.mirrors import find_mirrors
 from binary_split.transports.open_sockets import OpenSockets
 from binary_split.transports.options import HttpOptions
@@ -131,16 +131,18 @@ class Registry:
             if response.status == 401 and self.access.renew(response):
                 response.close()
                 response = send(self._pool, method, url, headers | self.access.headers(), body)
-            with _released(response):
+            with released(response):
+                self._open.verify_uncut()
                 yield response
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise explain(error) from error
 
-    def find_archive(self, patience_s: float) -> str:
+    def find_archive(self, patience_s: float, ended: threading.Event | None = None) -> str:
         """Return the digest of the archive that the reference means.
 
         Args:
             patience_s: how long the registry is waited for.
+            ended: once it is set nothing is waited for any more.
 
         Raises:
             ArchiveUnreadableError: there is no such artifact.
@@ -152,7 +154,7 @@ class Registry:
                 self._fetch_manifest,
                 what=str(self.reference),
                 patience_s=patience_s,
-                ended=threading.Event(),
+                ended=ended or threading.Event(),
             )
         name = self.reference.name
         if name.startswith("sha256:") and str(hash_bytes(content)) != name:
@@ -243,16 +245,3 @@ def _scheme(reference: RegistryReference, options: HttpOptions) -> str:
     """Plain http is what loopback registries speak, unless a CA says otherwise."""
     is_plain = options.insecure_http or (_LOOPBACK.fullmatch(reference.host) and options.ca_file is None)
     return "http" if is_plain else "https"
-
-
-@contextmanager
-def _released(response: BaseHTTPResponse) -> Iterator[None]:
-    """Use the connection again where the body was read to its end."""
-    try:
-        yield
-    finally:
-        if response.length_remaining in {0, None}:
-            response.drain_conn()
-            response.release_conn()
-        else:
-            response.close()
