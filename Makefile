@@ -30,10 +30,9 @@ test-engines: bootstrap test-tools  ## the tests on a newer Docker Engine, with 
 soak: bootstrap test-tools  ## the long tests: many kills, many rounds
 	$(PYTEST) -m soak
 
-bench: bootstrap test-tools  ## measure against openssl, age, pyrage and `docker load`; releases a second
+bench: bootstrap test-tools  ## measure what is promised, against openssl, age, pyrage and `docker load`, and write its page
 	$(PYTHON) -m scripts.bench
-	$(PYTHON) -m scripts.bench.agent
-	$(PYTHON) -m scripts.bench.keyservice
+	$(PYTHON) -m scripts.bench.page
 
 lint: bootstrap  ## style, types, layers, generated pages
 	$(PYTHON) -m ruff check .
