@@ -47,7 +47,9 @@ _SHARED: Mapping[str, _Recipe] = {
     "vision": _Recipe(0.06, 400_000),
     "weights": _Recipe(0.295, None, compresses=False),
 }
-_OWN = _Recipe(0.04 / 7, 12_000)  # what a new version changes: 4 % of all in seven images
+OWN_SHARE = 0.04
+"""What a new version changes of all, in seven images."""
+_OWN_FILE_BYTES = 12_000
 _REST = _Recipe(0.035, 2_000_000)
 
 _CHAINS: Mapping[str, Sequence[str]] = {
@@ -65,7 +67,9 @@ SHARES: Mapping[str, float] = {name: recipe.share for name, recipe in {**_SHARED
 """The shared layers, and which share of a bundle's bytes each is."""
 
 
-def make_bundle(folder: Path, version: str, *, size: int, changed: Collection[str] = ()) -> list[Image]:
+def make_bundle(
+    folder: Path, version: str, *, size: int, changed: Collection[str] = (), own_share: float = OWN_SHARE
+) -> list[Image]:
     """Write the layers of a bundle into ``folder``; another version has other application layers only.
 
     Args:
@@ -73,7 +77,9 @@ def make_bundle(folder: Path, version: str, *, size: int, changed: Collection[st
         version: tag of every image.
         size: bytes of all layers together, within some percent.
         changed: shared layers, of `SHARES`, that are this version's own too.
+        own_share: of all bytes, in the layers that every version has of its own.
     """
+    own_recipe = _Recipe(own_share / len(_CHAINS), _OWN_FILE_BYTES)
     recipes = {**_SHARED, "native": _REST}
     shared = {
         name: _make_layer(folder, f"{name}-{version}" if name in changed else name, recipe, size)
@@ -82,7 +88,7 @@ def make_bundle(folder: Path, version: str, *, size: int, changed: Collection[st
     notice = write_layer(folder, [Entry.text("app/NOTICE", "Example software for tests.\n")])
     images = []
     for name, chain in _CHAINS.items():
-        own = _make_layer(folder, f"{name}-{version}", _OWN, size)
+        own = _make_layer(folder, f"{name}-{version}", own_recipe, size)
         layers = (*(shared[each] for each in chain), notice, own)  # what changes most comes last
         images.append(Image(name, version, make_config(layers), layers))
     return images

@@ -27,6 +27,7 @@ from scripts.bench.growing import bench_delta, bench_growth
 from scripts.bench.keyservice import bench_keyservice
 from scripts.bench.loading import Bench, bench_start, bench_streams
 from scripts.bench.measuring import describe_machine
+from scripts.bench.transport import bench_transport
 from scripts.bench.unlocking import ENGINES, bench_unlock
 
 
@@ -74,6 +75,9 @@ JOBS: dict[str, Callable[[Path, Scale], Results]] = {
     **{f"unlock-{engine}": partial(_unlock, engine=engine) for engine in ENGINES},
     "growth": lambda folder, scale: bench_growth(folder, sizes=scale.sizes_mib),
     "delta": lambda folder, scale: bench_delta(folder, mib=scale.delta_mib),
+    "transport": lambda folder, scale: bench_transport(
+        folder, mib=scale.delta_mib, rounds=scale.unlock_rounds
+    ),
     "agent": _agent,
     "keyservice": lambda folder, scale: bench_keyservice(
         folder, seconds=scale.seconds, devices=scale.devices

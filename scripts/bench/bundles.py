@@ -8,7 +8,7 @@ import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from bed.bundle import make_bundle, write_bundle
+from bed.bundle import OWN_SHARE, make_bundle, write_bundle
 from binary_split.archive.age import generate_identity_text, parse_identity, serialise_recipient
 from binary_split.archive.cbc import derive_key
 from binary_split.config import MIB
@@ -35,6 +35,7 @@ class Bundle:
         versions: which are made.
         forms: in which each is sealed.
         changed: shared layers that change from one version to the next, see `bed.bundle`.
+        own_share: of all bytes, what changes in any case.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Bundle:
         *,
         forms: Collection[str] = tuple(FORMS),
         changed: Collection[str] = (),
+        own_share: float = OWN_SHARE,
     ) -> None:
         self.folder = folder
         self.output = folder / "output"
@@ -59,7 +61,7 @@ class Bundle:
         layers = folder / "layers"
         layers.mkdir()
         for version in versions:
-            images = make_bundle(layers, version, size=size, changed=changed)
+            images = make_bundle(layers, version, size=size, changed=changed, own_share=own_share)
             write_bundle(self.plain(version), images)
             for form in forms:
                 self._seal(form, version)
