@@ -21,7 +21,7 @@ error_log stderr;
 worker_processes 1;
 events {{ worker_connections 64; }}
 http {{
-  log_format sent '$request_uri $body_bytes_sent';
+  log_format sent '$request_uri $body_bytes_sent $sent_http_content_length';
   access_log {folder}/access sent;
   client_body_temp_path {folder}/body;
   proxy_temp_path {folder}/proxy;
@@ -53,7 +53,7 @@ class PrivateNginx(PrivateServer):
         identity: the certificate for https.
         client_authority: whose certificates a client must have; None: anybody may come.
         far_end: where it runs; None: on loopback.
-        buffer: of a socket there, such as ``32k``: what is in one counts as sent, and may never arrive.
+        buffer: of a socket there, in bytes: what is in one counts as sent, and may never arrive; 0: as it is.
     """
 
     start_timeout_s = 10
@@ -66,7 +66,7 @@ class PrivateNginx(PrivateServer):
         client_authority: Identity | None = None,
         *,
         far_end: BadLink | None = None,
-        buffer: str = "",
+        buffer: int = 0,
     ) -> None:
         super().__init__()
         self._far_end = far_end
@@ -118,18 +118,26 @@ class PrivateNginx(PrivateServer):
 
     def sent_bytes(self, path: str) -> int:
         """Return how many bytes of a file were sent, over all requests."""
-        return sum(int(sent) for name, sent in self._access_lines() if name == path)
+        return sum(int(sent) for name, sent, _whole in self._access_lines() if name == path)
 
     def requests(self, path: str) -> int:
         """Return how often a file was asked for."""
-        return sum(name == path for name, _sent in self._access_lines())
+        return sum(name == path for name, _sent, _whole in self._access_lines())
 
     def _access_lines(self) -> list[list[str]]:
-        """Return path and bytes of every request that was answered: it notes them in order, a bit later."""
+        """Return path, bytes and length of every answer: it notes them in order, a bit later."""
+        if self._far_end is None:
+            self._ask_last()
+        return [line.split() for line in (self.folder / "access").read_text().splitlines()]
+
+    def _ask_last(self) -> None:
         with contextlib.suppress(OSError), contextlib.closing(HTTPConnection("127.0.0.1", self.port)) as last:
             last.request("GET", "/bed-settles")
             last.getresponse().read()
-        return [line.split() for line in (self.folder / "access").read_text().splitlines()]
+
+    def unfinished(self, path: str) -> int:
+        """Return how many answers with a file were not sent to their end."""
+        return sum(name == path and sent != whole for name, sent, whole in self._access_lines())
 
     def _configure(self) -> None:
         self.port, self.tls_port = free_port(), free_port()

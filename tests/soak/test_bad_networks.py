@@ -42,10 +42,10 @@ def test_an_unlock_with_30_percent_loss_and_2_seconds_there_and_back_ends_right(
     tmp_path: Path,
     could_not_run: Callable[[Unavailable], None],
 ) -> None:
-    """Three of ten packets are lost each way, so that half of all questions stay without an answer."""
+    """Three of ten packets to the device are lost, as of a `netem` that is put before a server."""
     release = make_age_release(tmp_path / "release", filler_bytes=200_000, filler_kind="random")
-    quality = LineQuality(loss=0.3, delay_s=1.0, loss_up=0.3)
-    with far_server(folder, cli, could_not_run, quality=quality, buffer="4k") as far:
+    quality = LineQuality(loss=0.3, delay_s=1.0)
+    with far_server(folder, cli, could_not_run, quality=quality, buffer=4096) as far:
         unlocked = far.unlock(release, secure=False, timeout_s=1800)
     _show(unlocked.figures(release.path.stat().st_size))
     unlocked.assert_right(release, unlock_here(release, cli))
@@ -59,7 +59,7 @@ def test_an_unlock_whose_line_is_cut_for_60_seconds_ends_right(
 ) -> None:
     release = make_age_release(tmp_path / "release", filler_bytes=24 * MIB, filler_kind="random")
     quality = LineQuality(loss=0.005, delay_s=0.025, loss_up=0.005, bytes_per_s=2e6)
-    with far_server(folder, cli, could_not_run, quality=quality, buffer="64k") as far:
+    with far_server(folder, cli, could_not_run, quality=quality, buffer=65536) as far:
         cut = far.cut_at(release.path.stat().st_size // 2, seconds=60)
         unlocked = far.unlock(release, secure=True, meanwhile=cut, timeout_s=600)
     _show(unlocked.figures(release.path.stat().st_size))

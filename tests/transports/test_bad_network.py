@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 def far(root: Path, cli: CommandLine, could_not_run: Callable[[Unavailable], None]) -> Iterator[FarServer]:
     """2 % of the packets are lost each way, and it takes 20 ms there and back."""
     with far_server(
-        root, cli, could_not_run, quality=LineQuality(loss=0.02, delay_s=0.01, loss_up=0.02), buffer="64k"
+        root, cli, could_not_run, quality=LineQuality(loss=0.02, delay_s=0.01, loss_up=0.02), buffer=65536
     ) as server:
         yield server
 

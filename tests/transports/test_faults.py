@@ -173,7 +173,9 @@ CONTENT = os.urandom(1024) * (SIZE // 1024 + 1)
 DIGEST = str(hash_bytes(CONTENT[:SIZE]))
 TLS_1_1 = pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("nobody")]
-AT_ONCE = replace(SOON, fetch_deadline_s=0.3, http_patience_s=0.4, connect_timeout_s=0.2)
+AT_ONCE = replace(
+    SOON, fetch_deadline_s=0.3, http_patience_s=0.4, connect_timeout_s=0.2, http_read_timeout_s=0.3
+)
 
 
 class Pauses(threading.Event):

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from binary_split.archive.crew import Crew, Job
-from binary_split.archive.positioned import Positioned, SeekableBytes, SeekableSource
+from binary_split.archive.positioned import Positioned, SeekableBytes, SeekableSource, Stretches
 from binary_split.config import LIMITS
 from binary_split.errors import ArchiveDamagedError
 from binary_split.model import Fragment, Readable
@@ -66,6 +66,11 @@ class CbcReader(SeekableBytes):
     def sealed_bytes(self, start: int, size: int) -> int:
         """Return how many bytes of the archive must be read for a stretch of the plaintext."""
         return BLOCK + -(-(start + size) // BLOCK) * BLOCK - start // BLOCK * BLOCK
+
+    def expect(self, stretches: Stretches) -> None:
+        """Tell the source which stretches of the plaintext are all that will be read from now on."""
+        starts = [(start // BLOCK * BLOCK, self.sealed_bytes(start, size)) for start, size in stretches]
+        self._source.expect(starts)
 
     def fork(self) -> CbcReader:
         """Return another reader of the same archive, for use beside this one."""

@@ -6,10 +6,13 @@ import io
 import os
 import threading
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from binary_split.errors import ArchiveUnreadableError
+
+Stretches = Sequence[tuple[int, int]]
+"""Places in a source, each by its offset and its size, in bytes."""
 
 
 class ByteSource(Protocol):
@@ -86,7 +89,8 @@ class Positioned:
 
     A source that has ``read_at(offset, target) -> int``, as a file has, is read by all of them at once; any
     other by one thread after the other. One that has ``confirm(offset, size)`` and ``doubt(offset, sealed)
-    -> bool`` is told which of its bytes were authentic, and asked for others where some were not.
+    -> bool`` is told which of its bytes were authentic, and asked for others where some were not. One that
+    has ``expect(stretches)`` is told what will be read of it.
     """
 
     def __init__(self, source: SeekableSource) -> None:
@@ -94,6 +98,7 @@ class Positioned:
         self._read_at = getattr(source, "read_at", None) or self._seek_and_read
         self._confirm: Callable[[int, int], None] | None = getattr(source, "confirm", None)
         self._doubt: Callable[[int, memoryview], bool] | None = getattr(source, "doubt", None)
+        self._expect: Callable[[Stretches], None] | None = getattr(source, "expect", None)
         self._lock = threading.Lock()
 
     def size(self) -> int:
@@ -122,6 +127,11 @@ class Positioned:
                 filled += count
         except OSError as error:
             raise unreadable(error) from error
+
+    def expect(self, stretches: Stretches) -> None:
+        """Tell the source what will be read of it: it need not ask for more ahead."""
+        if self._expect is not None:
+            self._expect(stretches)
 
     def confirm(self, offset: int, size: int) -> None:
         """Tell the source that bytes which it gave are authentic."""

@@ -9,6 +9,7 @@ from typing import Protocol, Self
 from binary_split.config import LIMITS
 from binary_split.errors import ArchiveFormatError
 from binary_split.model import ByteSource
+from binary_split.oci.compression import MARK_BYTES, Compression, detect_compression
 from binary_split.oci.images import MANIFEST, StoredImage, parse_images
 from binary_split.oci.tar import Kind, TarMember, TarReader, read_fully
 
@@ -26,6 +27,9 @@ class ImageContents(Protocol):
 
     def plain_size(self, name: str) -> int | None:
         """Return a layer's uncompressed length in bytes, None where that is not known before it is read."""
+
+    def compression(self, name: str) -> Compression:
+        """Return how a layer is compressed; whoever reads it finds out whether that is true."""
 
     def head(self, name: str, size: int) -> bytes:
         """Return the first bytes of a file."""
@@ -74,6 +78,10 @@ class ImageTar:
     def plain_size(self, name: str) -> int | None:  # noqa: ARG002 - the interface's
         """Return None: no header states it."""
         return None
+
+    def compression(self, name: str) -> Compression:
+        """Return how a layer is compressed, by its first bytes."""
+        return detect_compression(self.head(name, MARK_BYTES))
 
     def through(self, source: ByteSource) -> Self:
         """Return the same contents, read through another reader of the same plaintext."""

@@ -66,6 +66,9 @@ class ReleaseContents:
             raise ArchiveFormatError(f"{INDEX} or {MANIFEST} does not agree with the statement")
         self.members: Mapping[str, TarMember] = self._place_layers()
         self._plain_sizes = {blob_path(blob.digest): blob.plain_size for blob in self.statement.blobs}
+        self._compressions = {
+            blob_path(layer.digest): layer.compression for image in self.layout for layer in image.layers
+        }
         self.images: tuple[StoredImage, ...] = tuple(
             StoredImage(image.refs, image.config, tuple(blob_path(layer.digest) for layer in image.layers))
             for image in self.layout
@@ -74,6 +77,10 @@ class ReleaseContents:
     def plain_size(self, name: str) -> int | None:
         """Return a layer's uncompressed length in bytes, as stated."""
         return self._plain_sizes[name]
+
+    def compression(self, name: str) -> Compression:
+        """Return how a layer is compressed, as its manifest states: nothing of the layer is read."""
+        return self._compressions[name]
 
     def through(self, source: ByteSource) -> Self:
         """Return the same contents, read through another reader of the same plaintext."""

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from binary_split.archive.crew import Crew, Job
-from binary_split.archive.positioned import SharedBytes
+from binary_split.archive.positioned import SharedBytes, Stretches
 from binary_split.config import LIMITS
 from binary_split.errors import ArchiveUnreachableError
 from binary_split.transports.http_pool import verify_url
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class _Block:
     """A stretch of the archive that was asked for, and in time the bytes of it."""
 
-    __slots__ = ("content", "is_kept", "job", "offset", "place")
+    __slots__ = ("content", "is_kept", "is_wanted", "job", "offset", "place")
 
     def __init__(self, offset: int) -> None:
         self.offset = offset
@@ -35,6 +35,7 @@ class _Block:
         self.job: Job | None = None
         self.place: Place | None = None  # of the server that gave it
         self.is_kept = False
+        self.is_wanted = False  # by a reader, who has read it or waits for it
 
     def holds(self, offset: int, sealed: memoryview) -> bool:
         """Whether what it has of a stretch is what was read there."""
@@ -63,6 +64,7 @@ class HttpSource(SharedBytes):
         self._places = places
         self._cache: BlockCache | None = None
         self._doubted: set[int] = set()
+        self._expected: set[int] | None = None  # where the blocks begin that will be read; None: nobody knows
         self._crew = Crew(LIMITS.http_connections, name="http-block")
         self._lock = threading.Lock()
         self._blocks: OrderedDict[int, _Block] = OrderedDict()  # the longest unused first
@@ -95,6 +97,12 @@ class HttpSource(SharedBytes):
         part = memoryview(block.content)[start : start + len(target)]
         target[: len(part)] = part
         return len(part)
+
+    def expect(self, stretches: Stretches) -> None:
+        """Take note of all that will be read from now on: other blocks are not asked for ahead."""
+        expected = {start for offset, size in stretches for start in _block_starts(offset, size)}
+        with self._lock:
+            self._expected = expected
 
     def confirm(self, offset: int, size: int) -> None:
         """Take note that bytes were authentic: the blocks that hold them are worth keeping."""
@@ -139,11 +147,15 @@ class HttpSource(SharedBytes):
             if is_next:
                 for number in range(1, LIMITS.http_blocks_ahead + 1):
                     ahead = offset + number * LIMITS.http_block_bytes
-                    if ahead < self.size:
+                    if ahead < self.size and (self._expected is None or ahead in self._expected):
                         self._ask_for(ahead)
             self._blocks.move_to_end(offset)
+            block.is_wanted = True
             while len(self._blocks) > LIMITS.http_blocks:
-                self._blocks.popitem(last=False)
+                # what came ahead and is still to be read goes last: it would be asked for twice
+                held = [each for each in self._blocks.values() if each is not block]
+                oldest = next((each for each in held if each.is_wanted), held[0])
+                del self._blocks[oldest.offset]
             return block
 
     def _ask_for(self, offset: int) -> _Block:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from binary_split.archive.positioned import SharedBytes
+from binary_split.archive.positioned import SharedBytes, Stretches
 
 if TYPE_CHECKING:
     from binary_split.transports.http import HttpSource
@@ -47,6 +47,10 @@ class SourceView(SharedBytes):
     def read_at(self, offset: int, target: memoryview) -> int:
         """Read some bytes at ``offset``, as the source does."""
         return self._source.read_at(offset, target)
+
+    def expect(self, stretches: Stretches) -> None:
+        """Take note of what will be read, as the source does."""
+        self._source.expect(stretches)
 
     def confirm(self, offset: int, size: int) -> None:
         """Take note that bytes were authentic, as the source does."""

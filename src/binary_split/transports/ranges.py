@@ -114,7 +114,7 @@ class RangeClient:
             ArchiveUnreadableError: it has no such file, refuses it, or gives no parts of it.
         """
         head = bytearray()
-        with self._open.cut_after(patience_s) as answered:
+        with self._open.cut_after(patience_s + LIMITS.http_read_timeout_s) as answered:
             file = self._patiently(lambda: self._find(head, answered), patience_s)
         size = min(LIMITS.http_block_bytes, file.size)
         return replace(file, head=self._complete(file, 0, size, head, patience_s))

@@ -149,7 +149,7 @@ class Registry:
             RegistryError: the registry refuses, or what is there holds no archive.
             ArchiveUnreachableError: it does not answer.
         """
-        with self._open.cut_after(patience_s):
+        with self._open.cut_after(patience_s + LIMITS.http_read_timeout_s):
             content = ask_patiently(
                 self._fetch_manifest,
                 what=str(self.reference),

@@ -230,6 +230,8 @@ class _Run:
     def _load(self, opened: OpenedArchive, plan: LoadPlan, transaction: Transaction) -> Tally:
         images = [image.layout for image in plan.images]
         members = index_layers(plan.images)
+        places = (opened.contents.members[members[layer]] for part in plan.parts for layer in part.layers)
+        opened.plaintext.expect([(place.offset, place.size) for place in places])
         engine = self._engine.describe()
         tally = Tally(plan.parts, [str(image.refs[0]) for image in images])
 

@@ -123,7 +123,7 @@ def _plan_layer(tar: ImageContents, name: str, diff_id: Digest, keep: Collection
 
     It is sent uncompressed where its length is known, unless the engine keeps what it is sent.
     """
-    compression = detect_compression(tar.head(name, MARK_BYTES))
+    compression = tar.compression(name)
     plain_size = tar.plain_size(name)
     if plain_size is not None and compression in keep and compression is not Compression.NONE:
         return Blob(_digest_in(name), diff_id, tar.members[name].size, compression, plain_size)

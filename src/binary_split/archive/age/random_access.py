@@ -19,7 +19,7 @@ from binary_split.archive.age.stream import (
     plaintext_size,
 )
 from binary_split.archive.crew import Crew, Job
-from binary_split.archive.positioned import Positioned, SeekableSource
+from binary_split.archive.positioned import Positioned, SeekableSource, Stretches
 
 _READINGS = 16
 """Of one span, whose bytes are not authentic and whose source may have others."""
@@ -93,6 +93,7 @@ class SeekableReader(PayloadReader):
         self._size = plaintext_size(self._sealed_size)
         self._chunks = max(1, -(-self._sealed_size // SEALED_BYTES))
         self._position = 0
+        self._expected: list[tuple[int, int]] = []  # chunks, each with the one behind the last
         self._current = self._fetch_one(self._chunks - 1)
         if not self._current.intact:
             self.close()
@@ -141,12 +142,29 @@ class SeekableReader(PayloadReader):
         chunks = -(-(start + size) // CHUNK_BYTES) - start // CHUNK_BYTES
         return chunks * SEALED_BYTES
 
+    def expect(self, stretches: Stretches) -> None:
+        """Take note, and tell the source, which stretches are all that will be read from now on.
+
+        Neither this reader nor a fork of it reads ahead beyond the end of one.
+        """
+        self._expected = [
+            (start // CHUNK_BYTES, -(-(start + size) // CHUNK_BYTES)) for start, size in stretches
+        ]
+        self._source.expect(
+            [
+                (self._start + first * SEALED_BYTES, (end - first) * SEALED_BYTES)
+                for first, end in self._expected
+            ]
+        )
+
     def fork(self) -> SeekableReader:
         """Return another reader of the same payload, with one thread of its own, for use beside this one."""
         # One of many, whose memory adds up.
-        return SeekableReader(
+        other = SeekableReader(
             self._source, self._key, start=self._start, threads=1, span_chunks=SPAN_CHUNKS // 2
         )
+        other._expected = self._expected
+        return other
 
     def close(self) -> None:
         """Stop the threads; the source stays open."""
@@ -201,10 +219,12 @@ class SeekableReader(PayloadReader):
     def _top_up(self) -> None:
         """Keep the threads busy with the chunks that come next."""
         first = self._ahead[-1][0].end if self._ahead else self._current.end
-        while first < self._chunks and len(self._ahead) < self._depth:
+        chunk = self._position // CHUNK_BYTES
+        until = next((end for start, end in self._expected if start <= chunk < end), self._chunks)
+        while first < until and len(self._ahead) < self._depth:
             span = self._take_spare()
             self._ramp = min(2 * self._ramp, self._span_chunks)
-            span.first, span.count = first, min(self._ramp, self._chunks - first)
+            span.first, span.count = first, min(self._ramp, until - first)
             self._ahead.append((span, self._crew.submit(partial(self._fetch, span))))
             first = span.end
 
