@@ -63,3 +63,40 @@ def test_forks_read_side_by_side_what_one_reader_reads(open_reader: Callable[[],
             fork.close()
         assert first.read(10) is not None
     assert wrong == []
+
+
+@pytest.mark.parametrize("open_reader", [_open_age, _open_cbc])
+def test_whatever_was_expected_every_part_is_read_right(open_reader: Callable[[], Reader]) -> None:
+    wrong: list[int] = []
+    with open_reader() as first:
+        first.expect([(100_000, 500_000), (600_000, 10), (2_000_000, 1_000_000)])
+        with first.fork() as fork:
+            for seed, reader in enumerate((first, fork)):
+                _read_stretches(reader, seed, wrong)
+    assert wrong == []
+
+
+class _Noted(io.BytesIO):
+    """Notes how far it is read."""
+
+    furthest = 0
+
+    def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
+        count = super().readinto(buffer)
+        self.furthest = max(self.furthest, self.tell())
+        return count
+
+
+def test_nothing_is_read_ahead_beyond_what_is_expected() -> None:
+    sealed = _Noted()
+    with StreamWriter(sealed, KEY) as writer:
+        writer.write(PLAIN)
+    with SeekableReader(sealed, KEY, start=0) as first:
+        first.expect([(0, 300_000)])
+        with first.fork() as fork:
+            sealed.furthest = 0
+            found = b""
+            while len(found) < 300_000:
+                found += fork.read(300_000 - len(found))
+    assert found == PLAIN[:300_000]
+    assert sealed.furthest == 5 * (65_536 + 16)  # the chunks that hold it

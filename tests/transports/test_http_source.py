@@ -256,3 +256,28 @@ def test_a_url_that_cannot_be_used_is_refused_before_anything_is_asked(url: str,
     with pytest.raises(ConfigError, match=words) as caught:
         open_http(url)
     assert "secret" not in str(caught.value)
+
+
+def test_a_block_is_gone_on_with_where_its_connection_broke() -> None:
+    asked: list[int] = []
+
+    def breaks_off_later_each_time(peer: Peer) -> None:
+        first, last = part(peer.read_request())
+        asked.append(first)
+        count = min(300_000, last - first + 1)
+        peer.send(answer(first, last, body=CONTENT[first : first + count]))
+
+    with FaultServer(breaks_off_later_each_time) as server, open_http(bundle(server)) as source:
+        assert asked == [0, 300_000, 600_000, 900_000]
+        source.read_at(4 * MIB, memoryview(bytearray(1)))
+    assert asked[4:] == [4 * MIB + count for count in (0, 300_000, 600_000, 900_000)]
+
+
+def test_what_will_not_be_read_is_not_asked_for_ahead(nginx: PrivateNginx, root: Path) -> None:
+    (root / "expected.age").write_bytes(CONTENT)
+    (root / "expected.age").chmod(0o644)
+    with open_http(f"{nginx.url}/expected.age") as source:
+        source.expect([(MIB + 5, MIB)])  # of two blocks
+        for offset in range(MIB, 3 * MIB, MIB // 2):
+            assert source.read_at(offset, memoryview(bytearray(10))) == 10
+    assert nginx.requests("/expected.age") == 3  # and the first one
