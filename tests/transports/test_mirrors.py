@@ -306,6 +306,15 @@ def test_the_longest_location_counts() -> None:
     assert [each for each, _options in found] == ["https://m/x/y/b.age"]
 
 
+def test_plain_http_is_for_mirrors_that_were_said_to_speak_it() -> None:
+    row = {"location": "https://a", "places": ["http://m"], "insecure_http": True}
+    options = HttpOptions(mirrors=parse_mirrors([row]), client_certificate=Path("own.pem"))
+    ((_place, theirs),) = find_mirrors("https://a/b.age", options)
+    assert theirs.insecure_http
+    assert theirs.client_certificate is None
+    assert not options.insecure_http
+
+
 @pytest.mark.parametrize(
     "row",
     [
@@ -317,6 +326,7 @@ def test_the_longest_location_counts() -> None:
         {"location": "https://a", "places": ["oci://b"]},
         {"location": "/media", "places": ["https://b"]},
         {"location": "https://a", "places": ["https://b"], "ca_file": 1},
+        {"location": "https://a", "places": ["https://b"], "insecure_http": "yes"},
         {"location": "https://a", "places": ["https://b"], "password": "x"},
     ],
     ids=str,

@@ -224,7 +224,7 @@ class RangeClient:
                     raise ArchiveUnreachableError(f"cannot read {self._url}: {error}") from error
                 pause_s = min(LIMITS.backoff_first_s * 2**attempt, LIMITS.http_backoff_cap_s)
                 pause_s *= random.uniform(0.5, 1.0)  # noqa: S311 - a fleet must not come all at once
-                self._ended.wait(max(pause_s, min(error.retry_after_s, LIMITS.retry_after_cap_s)))
+                self._ended.wait(max(pause_s, min(error.retry_after_s, LIMITS.retry_after_cap_s, patience_s)))
                 attempt = min(attempt + 1, 16)
 
 
