@@ -40,12 +40,12 @@ def test_mirrors_and_the_cache_are_those_of_the_settings(
         location = f"http://127.0.0.1:{free_port()}"  # nobody is there
         device = place.with_(
             archives={"cdn": f"{location}/bundle.age"},
-            agent={"autostart": ["cdn"]},
             rest=f'[[mirror]]\nlocation = "{location}"\nplaces = ["{server.url}/none", "{server.url}"]',
         )
         cli = cli.with_environment(BINARY_SPLIT_CACHE=str(tmp_path / "cache"))
         with device.agent_started(cli) as (process, agent):
-            assert agent.wait(lambda status: status["state"] == "ready")["archive"] == "cdn"
+            agent.unlock()
+            assert agent.wait()["state"] == "ready"
             process.terminate()
             _out, log = process.communicate(timeout=20)
         assert b"/none/bundle.age answers 404; going on with" in log
