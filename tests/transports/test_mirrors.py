@@ -337,6 +337,37 @@ def test_a_mirror_that_makes_no_sense_is_refused(row: object) -> None:
 
 
 @pytest.mark.slow
+def test_an_unlock_from_a_mirror_that_rots_ends_well(
+    cli: CommandLine,
+    origin: PrivateNginx,
+    mirror: PrivateNginx,
+    root: Path,
+    mirror_root: Path,
+    tmp_path: Path,
+) -> None:
+    release = make_age_release(tmp_path / "release", filler_bytes=12 * MIB, filler_kind="random")
+    sealed = release.path.read_bytes()
+    put(root / NAME, sealed)
+    spoilt = bytearray(sealed)
+    for at in range(3 * MIB, len(sealed), MIB // 3):
+        spoilt[at] ^= 1
+    put(mirror_root / NAME, bytes(spoilt))
+    (cli.home / "fragment").write_bytes(FRAGMENT)
+    (cli.home / "publisher.pem").write_bytes(KEY.public_key.serialise())
+    (cli.home / "config.toml").write_text(
+        f'[[mirror]]\nlocation = "{origin.url}"\nplaces = ["{mirror.url}"]\n'
+    )
+    cli = cli.with_environment(BINARY_SPLIT_CONFIG=str(cli.home / "config.toml"))
+    secret = ("--fragment-file", "fragment", "--trusted-key", "publisher.pem")
+    engine = ("--engine", f"oci:{tmp_path / 'images'}", "--cache", tmp_path / "cache")
+    ran = cli.run("unlock", f"{origin.url}/{NAME}", *secret, *engine)
+    assert ran.status == 0, ran
+    assert ran.stderr.count("not authentic; going on with") == 1
+    for path in (tmp_path / "cache").glob("*-*"):
+        assert path.read_bytes()[32:] in sealed
+
+
+@pytest.mark.slow
 def test_an_unlock_takes_its_mirrors_from_the_settings_and_says_which_failed(
     cli: CommandLine, mirror: PrivateNginx, mirror_root: Path, ca_file: Path, tmp_path: Path
 ) -> None:

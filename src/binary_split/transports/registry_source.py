@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from functools import partial
 
-from binary_split.errors import ArchiveError, ArchiveUnreadableError, ConfigError
+from binary_split.errors import ArchiveError, ConfigError
 from binary_split.transports.http import HttpSource
 from binary_split.transports.mirrors import find_mirrors
 from binary_split.transports.options import HttpOptions
@@ -24,20 +25,20 @@ def open_registry(text: str, options: HttpOptions) -> HttpSource:
         ArchiveError: as for `Registry.find_archive` and `HttpSource`.
     """
     RegistryReference.parse(text)
-    wanted = (*find_mirrors(text, options), (text, options))
-    for index, (each, theirs) in enumerate(wanted, 1):
+    left = deque((*find_mirrors(text, options), (text, options)))
+    while True:
+        each, theirs = left.popleft()
         try:
             registry = Registry(RegistryReference.parse(each), theirs)
             digest = registry.find_archive()
+            break
         except (ArchiveError, ConfigError) as error:
-            if index == len(wanted):
+            if not left:
                 raise
-            options.note(f"{error}; going on with {wanted[index][0]}")
-            continue
-        later = (Place(other, partial(_open_later, other, their, digest)) for other, their in wanted[index:])
-        places = [Place(each, partial(registry.open_blob, digest)), *later]
-        return HttpSource(Places(places, options.note), options)
-    raise ArchiveUnreadableError(f"there is no {text}")
+            options.note(f"{error}; going on with {left[0][0]}")
+    later = (Place(other, partial(_open_later, other, their, digest)) for other, their in left)
+    places = [Place(each, partial(registry.open_blob, digest)), *later]
+    return HttpSource(Places(places, options.note), options)
 
 
 def _open_later(text: str, options: HttpOptions, digest: str, ended: threading.Event) -> RangeClient:
