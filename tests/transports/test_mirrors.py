@@ -156,6 +156,7 @@ def test_a_mirror_takes_over_from_another_where_the_origin_is_away(
     assert len(reader.notes) == 1
 
 
+@pytest.mark.slow
 def test_a_place_with_another_archive_does_not_take_over(
     origin: PrivateNginx, mirror: PrivateNginx, root: Path
 ) -> None:
