@@ -40,6 +40,7 @@ lint: bootstrap  ## style, types, layers, generated pages
 	.venv/bin/lint-imports --no-logo
 	$(PYTHON) -m scripts.exit_codes --check
 	$(PYTHON) -m scripts.openapi --check
+	$(PYTHON) -m scripts.reference --check
 
 format: bootstrap  ## put the code in its form
 	$(PYTHON) -m ruff check --fix .
@@ -48,6 +49,7 @@ format: bootstrap  ## put the code in its form
 docs: bootstrap  ## write the generated pages again
 	$(PYTHON) -m scripts.exit_codes
 	$(PYTHON) -m scripts.openapi
+	$(PYTHON) -m scripts.reference
 
 bootstrap:
 	@scripts/bootstrap

@@ -45,13 +45,14 @@ def _describe(plan: LoadPlan) -> dict[str, object]:
 def _summarise(plan: LoadPlan, free: int | None) -> str:
     if not plan.lacking:
         return "nothing to do: every image of the release is there"
+    parts = "1 part" if len(plan.parts) == 1 else f"{len(plan.parts)} parts"
     room = "" if free is None else f" ({format_size(free)} free)"
     return "\n".join(
         [
             f"to load: {', '.join(str(ref) for ref in sorted(plan.lacking))}",
             f"read     {format_size(plan.read_bytes)} of the archive",
             f"decrypt  {format_size(plan.decrypt_bytes)}",
-            f"send     {format_size(plan.send_bytes)} in {len(plan.parts)} parts",
+            f"send     {format_size(plan.send_bytes)} in {parts}",
             f"disk     {format_size(plan.disk_bytes)} on the engine's side{room}",
         ]
     )
