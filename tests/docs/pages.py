@@ -74,9 +74,7 @@ PAGES = {
     "docs/docker-unlock.md": Page(f"{_KNOWN}{_ISSUE} token"),
     "docs/doctor.md": Page(_TOKEN + _TRUST + "cp $VENDOR/acme-1.0.0.age release-1.4.0.age"),
     "docs/key-service.md": Page(_TLS),
-    "docs/migration.md": Page(
-        _TLS + "head -c 32 /dev/urandom >fragment\ndocker image rm --force acme/vision:1.0.0"
-    ),
+    "docs/migration.md": Page(_TLS + "head -c 32 /dev/urandom >fragment"),
     "docs/release-statement.md": Page(
         _KNOWN
         + "mv publisher.pub vendor.pem; binary-split identity --fragment-file fragment -o identity.txt\n"

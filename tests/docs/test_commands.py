@@ -57,12 +57,12 @@ class World:
     def follow(self, page: str) -> None:
         """Follow one of the other pages, in a folder of its own."""
         self.follow_trial(TRIAL[0])
+        self.device.empty()
         blocks = read_blocks(ROOT, page)
         serves = any(
             step.is_service for block in blocks if block.language == "sh" for step in steps_of(block)
         )
-        shell = self._shell(self.folder / Path(page).stem, free_port() if serves else self.port)
-        with closing(shell):
+        with closing(self.open_shell(Path(page).stem, free_port() if serves else self.port)) as shell:
             settings = next((block for block in blocks if block.language == "toml"), None)
             for command in PAGES[page].setup.splitlines():
                 shell.run(Step(command))
@@ -71,6 +71,10 @@ class World:
                     shell.substitute(settings.text)
                 )
             follow(page, shell)
+
+    def open_shell(self, name: str, port: int = 0) -> Shell:
+        """Open a terminal in a folder of its own; the key service of the trial is at hand."""
+        return self._shell(self.folder / name, port or self.port)
 
     def close(self) -> None:
         self._open.close()
@@ -156,3 +160,16 @@ def test_the_commands_of_a_page_do_what_it_says(page: str, world: World) -> None
     world.follow(page)
 
     assert re.search(r"^```sh$", (ROOT / page).read_text(), re.MULTILINE)
+
+
+def test_the_program_in_the_readme_does_the_original_job(world: World) -> None:
+    (block,) = [block for block in read_blocks(ROOT, "README.md") if block.language == "python"]
+    with closing(world.open_shell("program")) as shell:
+        for command in (
+            "binary-split token issue --state $VENDOR/keyservice --key acme-1 --out token",
+            "binary-split seal --format cbc --version 1.0.0 --fragment-file $VENDOR/acme-1.fragment "
+            "-o bundle.enc",
+            f"cat >program.py <<'END'\ntoken = open('token').read().strip()\n{block.text}\nEND",
+            "python program.py  # and docker load",
+        ):
+            shell.run(Step(command))

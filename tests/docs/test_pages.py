@@ -159,3 +159,18 @@ def test_a_block_is_split_into_whole_commands() -> None:
 )
 def test_what_is_printed_must_be_what_is_shown(shown: str, printed: str, *, fits: bool) -> None:
     assert (pattern_of(shown).fullmatch(printed) is not None) is fits
+
+
+def test_the_index_names_every_page() -> None:
+    index = (ROOT / "docs" / "README.md").read_text()
+    pages = {str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").glob("**/*.md")}
+
+    assert {page for page in pages if f"]({page})" not in index and not page.startswith("adr/")} == {
+        "README.md"
+    }
+
+
+def test_no_word_has_two_meanings() -> None:
+    words = re.findall(r"^\| ([^|]+) \| ", (ROOT / "docs" / "terminology.md").read_text(), re.MULTILINE)
+
+    assert len(words) == len(set(words)) > 50
