@@ -15,6 +15,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 _FENCE = re.compile(r"^( *)```(.*)$")
@@ -74,8 +75,13 @@ def read_blocks(root: Path, page: str) -> list[Block]:
     return blocks
 
 
-def parse_steps(text: str) -> Iterator[Step]:
-    """Yield the commands of a block: as many lines as it takes until bash has a whole one."""
+@cache
+def parse_steps(text: str) -> tuple[Step, ...]:
+    """Return the commands of a block: as many lines as it takes until bash has a whole one."""
+    return tuple(_split(text))
+
+
+def _split(text: str) -> Iterator[Step]:
     pending: list[str] = []
     for line in text.splitlines():
         pending.append(line)

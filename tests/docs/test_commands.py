@@ -131,8 +131,8 @@ def world(
             yield made
 
 
-def steps_of(block: Block) -> list[Step]:
-    return [] if (block.page, block.first_line) in NOT_RUN else list(parse_steps(block.text))
+def steps_of(block: Block) -> tuple[Step, ...]:
+    return () if (block.page, block.first_line) in NOT_RUN else parse_steps(block.text)
 
 
 def follow(page: str, shell: Shell) -> None:
@@ -165,10 +165,10 @@ def test_the_commands_of_a_page_do_what_it_says(page: str, world: World) -> None
 def test_the_program_in_the_readme_does_the_original_job(world: World) -> None:
     (block,) = [block for block in read_blocks(ROOT, "README.md") if block.language == "python"]
     with closing(world.open_shell("program")) as shell:
+        sealing = "binary-split seal --format cbc --version 1.0.0 --fragment-file $VENDOR/acme-1.fragment"
         for command in (
             "binary-split token issue --state $VENDOR/keyservice --key acme-1 --out token",
-            "binary-split seal --format cbc --version 1.0.0 --fragment-file $VENDOR/acme-1.fragment "
-            "-o bundle.enc",
+            f"{sealing} -o bundle.enc",
             f"cat >program.py <<'END'\ntoken = open('token').read().strip()\n{block.text}\nEND",
             "python program.py  # and docker load",
         ):

@@ -62,6 +62,7 @@ def test_what_is_shown_stands_right_after_what_prints_it() -> None:
     shown = [block for block in BLOCKS if block.language == "text"]
 
     assert [block.place for block in shown if before[block.place].language != "sh"] == []
+    assert [block.place for block in shown if not block.text.strip("… \n")] == []
 
 
 @pytest.mark.parametrize("block", [b for b in BLOCKS if b.language == "toml"], ids=lambda block: block.place)
@@ -136,7 +137,7 @@ def test_a_block_is_split_into_whole_commands() -> None:
     loop = "for n in 1 2; do\n  echo $n\ndone"
     text = f"# a word\nfirst \\\n  --option\n\ncat <<END\n$x\nEND\n{loop}\nfalse # exit code 1"
 
-    steps = list(parse_steps(text))
+    steps = parse_steps(text)
 
     assert [step.command.partition("\n")[0] for step in steps] == [
         "first \\",

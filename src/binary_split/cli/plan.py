@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from binary_split.cli.output import emit_json, say
 from binary_split.engines import Engine
-from binary_split.sizes import format_size
+from binary_split.sizes import format_count, format_size
 from binary_split.unlock.load_plan import LoadPlan, free_bytes, verify_room
 
 
@@ -45,14 +45,13 @@ def _describe(plan: LoadPlan) -> dict[str, object]:
 def _summarise(plan: LoadPlan, free: int | None) -> str:
     if not plan.lacking:
         return "nothing to do: every image of the release is there"
-    parts = "1 part" if len(plan.parts) == 1 else f"{len(plan.parts)} parts"
     room = "" if free is None else f" ({format_size(free)} free)"
     return "\n".join(
         [
             f"to load: {', '.join(str(ref) for ref in sorted(plan.lacking))}",
             f"read     {format_size(plan.read_bytes)} of the archive",
             f"decrypt  {format_size(plan.decrypt_bytes)}",
-            f"send     {format_size(plan.send_bytes)} in {parts}",
+            f"send     {format_size(plan.send_bytes)} in {format_count(len(plan.parts), 'part')}",
             f"disk     {format_size(plan.disk_bytes)} on the engine's side{room}",
         ]
     )
