@@ -8,6 +8,8 @@ unexport PYTHONPATH
 
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest
+# A file's tests stay together: its engine, database or browser is started once.
+SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -17,10 +19,10 @@ demo: bootstrap  ## seal, unlock and verify a made-up release, here and now
 	$(PYTHON) -m scripts.demo
 
 test: bootstrap test-tools  ## all tests, real engines included
-	$(PYTEST) -m "not soak and not newer_engine"
+	$(PYTEST) $(SIDE_BY_SIDE) -m "not soak and not newer_engine"
 
 test-fast: bootstrap  ## the tests that need no engine and take milliseconds
-	$(PYTEST) -m "not engine and not newer_engine and not slow and not soak"
+	$(PYTEST) $(SIDE_BY_SIDE) -m "not engine and not newer_engine and not slow and not soak"
 
 test-engines: bootstrap test-tools  ## the tests on a newer Docker Engine, with both of its image stores
 	$(PYTEST) -m "newer_engine and not soak"
@@ -28,10 +30,9 @@ test-engines: bootstrap test-tools  ## the tests on a newer Docker Engine, with 
 soak: bootstrap test-tools  ## the long tests: many kills, many rounds
 	$(PYTEST) -m soak
 
-bench: bootstrap test-tools  ## measure against openssl, age, pyrage and `docker load`; releases a second
+bench: bootstrap test-tools  ## measure what is promised, against openssl, age, pyrage and `docker load`, and write its page
 	$(PYTHON) -m scripts.bench
-	$(PYTHON) -m scripts.bench.agent
-	$(PYTHON) -m scripts.bench.keyservice
+	$(PYTHON) -m scripts.bench.page
 
 lint: bootstrap  ## style, types, layers, generated pages
 	$(PYTHON) -m ruff check .

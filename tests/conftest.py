@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -33,6 +33,7 @@ NEWER_ENGINE_FIXTURES = {
     f"newer_{store}_{which}" for store in ("classic", "containerd") for which in ("engine", "other")
 }
 _Private = TypeVar("_Private", PrivateDockerd, PrivatePodman)
+_COULD_NOT_RUN = "could not run"
 _STATE = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
 _MISSING = pytest.StashKey[dict[str, set[str]]]()
 
@@ -58,6 +59,23 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Leave nothing."""
     config.stash[_STATE].cleanup()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Where this process is one of several that share the tests, tell the one that reports."""
+    told = getattr(session.config, "workeroutput", None)
+    if told is not None:
+        told[_COULD_NOT_RUN] = {
+            component: sorted(reasons) for component, reasons in session.config.stash[_MISSING].items()
+        }
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Hear from such a process what could not run there."""
+    for component, reasons in getattr(node, "workeroutput", {}).get(_COULD_NOT_RUN, {}).items():
+        node.config.stash[_MISSING].setdefault(component, set()).update(reasons)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -14,12 +14,12 @@ pytestmark = pytest.mark.slow
 ENGINE_TEST = "tests/bed/test_dockerd.py::test_the_release_is_on_the_vendors_engine"
 
 
-def report(tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def report(tmp_path: Path, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a test that needs an engine where dockerd fails at once."""
     (tmp_path / "dockerd").write_text("#!/bin/sh\necho 'no cgroups here' >&2\nexit 1\n")
     (tmp_path / "dockerd").chmod(0o755)
     search = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
-    arguments = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", ENGINE_TEST]
+    arguments = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options, ENGINE_TEST]
     inherited = {name: value for name, value in os.environ.items() if name not in {"CI", "PYTEST_ADDOPTS"}}
     return subprocess.run(
         arguments,
@@ -32,8 +32,9 @@ def report(tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[st
     )
 
 
-def test_what_could_not_run_is_listed_at_the_end(tmp_path: Path) -> None:
-    done = report(tmp_path)
+@pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["in one process", "in two"])
+def test_what_could_not_run_is_listed_at_the_end(options: tuple[str, ...], tmp_path: Path) -> None:
+    done = report(tmp_path, *options)
     assert done.returncode == 0
     assert "1 skipped" in done.stdout
     ending = done.stdout.partition("could not run here ==")[2]

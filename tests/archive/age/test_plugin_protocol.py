@@ -168,7 +168,7 @@ def test_where_one_fragment_cannot_be_fetched_another_identity_still_opens() -> 
 @pytest.mark.parametrize(
     "text",
     [
-        generate_identity_text(),
+        pytest.param(generate_identity_text(), id="of stock age"),
         "AGE-PLUGIN-../X-1QQQ",
         "AGE-PLUGIN-YUBIKEY-1QYDT3QPG",
         "x",
