@@ -43,7 +43,7 @@ class World:
 
     @property
     def vendor_folder(self) -> Path:
-        return self.folder / "trial" / "here" / "vendor"
+        return self.folder / "trial" / "binary-split-trial" / "vendor"  # whose home is the first one
 
     def follow_trial(self, until: str) -> None:
         """Follow the quickstarts up to one of them, those that were not yet."""
