@@ -13,6 +13,9 @@ _INTRODUCTION = """
 configuration file ([settings](configuration.md)). `-` as a file is stdin or stdout. A command ends with
 0 or one of the [exit codes](../exit-codes.md); with `--json` or `--progress json` it prints
 [JSON](../json.md).
+
+Two more programs come with it, which others start: `docker-unlock` ([docker unlock](../docker-unlock.md)) and
+`age-plugin-binary-split` ([stock age](../age-plugin.md)).
 """
 
 

@@ -12,8 +12,8 @@ _INTRODUCTION = """
 Two services: the vendor's [key service](../key-service.md) and the device's [agent](../agent.md). Every
 shape is in [openapi/keyservice.json](../openapi/keyservice.json) and
 [openapi/agent.json](../openapi/agent.json); each service shows its own at `/docs`, without the internet.
-Where a token is needed it is `Authorization: Bearer TOKEN`. A name that ends in `?` may be left out.
-Problems are RFC 9457 (`application/problem+json`).
+Where a token is needed it is `Authorization: Bearer TOKEN`; on the agent's unix socket none is. A name
+that ends in `?` may be left out. Problems are RFC 9457 (`application/problem+json`).
 """
 
 

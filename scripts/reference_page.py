@@ -25,6 +25,14 @@ def code(text: str) -> str:
     return f"`{text}`" if text else ""
 
 
+def prose(text: str) -> str:
+    """Return words that were written for a terminal as the page's: what Markdown would take for marks is none."""
+    parts = text.split("`")
+    return "`".join(
+        re.sub(r"([*<])", r"\\\1", part) if at % 2 == 0 else part for at, part in enumerate(parts)
+    )
+
+
 def plain(text: str) -> str:
     """Return a docstring's words as the page's: in one line, with its marks for code."""
     return re.sub(r"``([^`]+)``", r"`\1`", " ".join(text.split()))

@@ -109,8 +109,11 @@ def world(
     vendor_engine: PrivateDockerd,
     device_engine: PrivateDockerd,
     release_images: dict[str, str],
+    program: Callable[[str], Path],
     could_not_run: Callable[[Unavailable], None],
 ) -> Iterator[World]:
+    for name in ("age", "curl", "openssl"):
+        program(name)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bed-docs-")))
         www = folder / "www"

@@ -13,6 +13,7 @@ from binary_split.config import _KNOWN_SETTINGS, Limits
 from scripts import reference
 from scripts.commands import read_commands
 from scripts.openapi import SERVICES, describe
+from scripts.reference_page import prose
 
 PAGES = {name: serialise() for name, serialise in reference.PAGES.items()}
 
@@ -62,3 +63,11 @@ def test_every_public_name_is_told() -> None:
 
     assert {name for name in binary_split.__all__ if name not in page} == set()
     assert "def check_images_loaded(version: str) -> bool: ..." in page
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("*.pem and *.pub", r"\*.pem and \*.pub"), ("see `*.pem`", "see `*.pem`"), ("<1>", r"\<1>")],
+)
+def test_what_is_no_mark_is_not_taken_for_one(text: str, shown: str) -> None:
+    assert prose(text) == shown
