@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from scripts.commands import Command, Option, read_commands
-from scripts.reference_page import code, head, table
+from scripts.reference_page import code, head, prose, table
 
 _INTRODUCTION = """
 `--help` after a command says the same. An option comes before its variable, a variable before the
@@ -39,10 +39,10 @@ def _sections(commands: Iterable[Command], told: dict[tuple[Command, ...], str])
 
 def _section(command: Command) -> str:
     if command.commands:
-        rows = [(code(child.name), child.summary) for child in command.commands]
+        rows = [(code(child.name), prose(child.summary)) for child in command.commands]
         return f"\n## {command.name}\n\n{command.summary}\n\n{table(('command', 'does'), rows)}"
     level = "##" if len(command.path) == 2 else "###"
-    text = "\n\n".join(command.paragraphs)
+    text = "\n\n".join(map(prose, command.paragraphs))
     options = table(("option", "", "default", "variable"), map(_row, command.options))
     return f"\n{level} {command.name}\n\n`{command.name} {command.usage}`\n\n{text}\n\n{options}"
 
@@ -51,12 +51,8 @@ def _row(option: Option) -> tuple[str, str, str, str]:
     names = ", ".join(code(" ".join(filter(None, (name, option.metavar)))) for name in option.names)
     required = " Required." if option.is_required else ""
     repeatable = " Repeatable." if option.is_repeatable and "repeat" not in option.help else ""
-    return (
-        names,
-        option.help + required + repeatable,
-        code(option.default or ""),
-        code(option.environment or ""),
-    )
+    text = prose(option.help) + required + repeatable
+    return names, text, code(option.default or ""), code(option.environment or "")
 
 
 def _without_path(command: Command) -> Command:

@@ -26,7 +26,7 @@ def code(text: str) -> str:
 
 
 def prose(text: str) -> str:
-    """Return words that were written for a terminal as the page's: what Markdown would take for marks is none."""
+    """Return words that were written for a terminal: what Markdown would take for marks is none."""
     parts = text.split("`")
     return "`".join(
         re.sub(r"([*<])", r"\\\1", part) if at % 2 == 0 else part for at, part in enumerate(parts)
