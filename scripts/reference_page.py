@@ -20,7 +20,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
 
 
-def code(text: str) -> str:
+def code(text: str = "") -> str:
     """Return a text as code; nothing for nothing."""
     return f"`{text}`" if text else ""
 

@@ -8,7 +8,7 @@ from dataclasses import fields
 
 from binary_split import config
 from binary_split.agent.settings import AgentSettings
-from binary_split.config import Limits, Settings
+from binary_split.config import _KNOWN_SETTINGS, _TEXT_SETTINGS, Limits, Settings
 from scripts.commands import read_commands
 from scripts.reference_page import attributes, code, head, table
 
@@ -45,13 +45,7 @@ _LIMITS = """
 Every bound on foreign bytes and on waiting. They cannot be set. Bytes and seconds are as the name ends.
 
 """
-_SPECIAL = {
-    "token": "`BINARY_SPLIT_TOKEN`",
-    "insecure_http": "`BINARY_SPLIT_INSECURE_HTTP=1`",
-    "image_ids": "",
-    "agent": "",
-}
-_NOT_IN_THE_FILE = {"token", "credentials_folder"}
+_SPECIAL = {"token": "`BINARY_SPLIT_TOKEN`", "insecure_http": "`BINARY_SPLIT_INSECURE_HTTP=1`"}
 _LIMIT = re.compile(
     r"^    (\w+): (?:int|float) = ([^#\n(]+|\(\n.*\n    \))(?:  # (.*))?$|^    # (.*)$", re.MULTILINE
 )
@@ -79,11 +73,11 @@ def _settings() -> list[tuple[str, str, str]]:
     said = attributes(inspect.getdoc(Settings) or "")
     rows = []
     for field in fields(Settings):
-        if field.name == "credentials_folder":
-            continue
-        name = "" if field.name in _NOT_IN_THE_FILE else code(field.name)
-        variable = _SPECIAL.get(field.name, code(f"BINARY_SPLIT_{field.name.upper()}"))
-        rows.append((name, variable, said[field.name]))
+        names = [name for name in (field.name, field.name.removesuffix("s")) if name in _KNOWN_SETTINGS]
+        is_text = field.name in _TEXT_SETTINGS
+        variable = code(f"BINARY_SPLIT_{field.name.upper()}") if is_text else _SPECIAL.get(field.name, "")
+        if names or variable:
+            rows.append((code(*names[:1]), variable, said[field.name]))
     return rows
 
 
