@@ -94,7 +94,7 @@ PAGES = {
 
 NOT_RUN = {
     ("README.md", "make demo    # the whole job on this machine, from keys to images, then clean up"): (
-        "it runs these tests"
+        "the first is run by test_demo.py; the second runs these tests"
     ),
     ("CONTRIBUTING.md", "make lint   # style, types, layers, generated pages"): "it runs these tests",
     ("docs/quickstart-vendor.md", "python3 -m venv ~/binary-split"): "takes packages from the network",
