@@ -1,6 +1,6 @@
 # Everything a developer types. `make help` lists it; each target first makes .venv what it must be.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-engines lint bench soak format docs bootstrap test-tools
+.PHONY: help demo test test-fast coverage test-engines lint bench soak format docs bootstrap test-tools
 
 # Imports take twice as long without bytecode, and start-up time is a promise that is tested.
 unexport PYTHONDONTWRITEBYTECODE
@@ -33,6 +33,9 @@ soak: bootstrap test-tools  ## the long tests: many kills, many rounds
 bench: bootstrap test-tools  ## measure what is promised, against openssl, age, pyrage and `docker load`, and write its page
 	$(PYTHON) -m scripts.bench
 	$(PYTHON) -m scripts.bench.page
+
+coverage: bootstrap test-tools  ## all tests again, with the branches that none of them takes
+	$(PYTEST) $(SIDE_BY_SIDE) -m "not soak and not newer_engine" --cov --cov-report=term --cov-report=html:build/coverage
 
 lint: bootstrap  ## style, types, layers, generated pages
 	$(PYTHON) -m ruff check .
