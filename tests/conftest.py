@@ -55,7 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_MISSING] = {}
     config.stash[_STATE] = tempfile.TemporaryDirectory(prefix="binary-split-state-")
     os.environ["BINARY_SPLIT_STATE"] = config.stash[_STATE].name
-    # A shell that starts us in the background has us ignore interrupts, and so would every program under test.
+    # A shell that starts us in the background has us ignore interrupts, and so would the programs under test.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
