@@ -121,13 +121,13 @@ class Limits:
     http_patience_s: float = 300.0  # without a byte for anybody, until it is given up
     http_backoff_cap_s: float = 15.0
     http_redirects: int = 5
-    mirrors: int = 64
+    mirrors: int = 64  # tables, and places of one
     mirror_patience_s: float = 3.0  # without a byte, where there is another place to ask
 
     # Blocks of archives that are kept for another run.
-    cache_bytes: int = 4 * GIB
+    cache_bytes: int = 4 * GIB  # unless it is said
     cache_reserve_bytes: int = 512 * MIB  # that are left free on the cache's disk: an engine may need them
-    cache_lock_s: float = 0.5
+    cache_lock_s: float = 0.5  # for one who writes, until it goes without
 
     # Engines.
     engine_connect_timeout_s: float = 10.0
@@ -189,7 +189,8 @@ class Settings:
         state: folder of the journal.
         cache: folder for blocks of remote archives, kept for another run; None: none are kept.
         cache_size: how large it may be, as text: ``4G``.
-        mirrors: the tables ``[[mirror]]`` as they stand in the file: where else archives are (docs/transports.md).
+        mirrors: the tables ``[[mirror]]`` as they stand in the file: where else archives are, see
+            ``docs/transports.md``.
         agent: the table ``[agent]`` as it stands in the file; ``agent.settings`` says what may be in it.
     """
 
