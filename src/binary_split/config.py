@@ -124,13 +124,13 @@ class Limits:
         30.0  # what came out of order is lost with a connection: TCP tries four times
     )
     http_redirects: int = 5
-    mirrors: int = 64
+    mirrors: int = 64  # tables, and places of one
     mirror_patience_s: float = 3.0  # without a byte, where there is another place to ask
 
     # Blocks of archives that are kept for another run.
-    cache_bytes: int = 4 * GIB
+    cache_bytes: int = 4 * GIB  # unless it is said
     cache_reserve_bytes: int = 512 * MIB  # that are left free on the cache's disk: an engine may need them
-    cache_lock_s: float = 0.5
+    cache_lock_s: float = 0.5  # for one who writes, until it goes without
 
     # Engines.
     engine_connect_timeout_s: float = 10.0
@@ -178,16 +178,22 @@ class Settings:
     """What the environment and the configuration file say; options of a command come before both.
 
     Attributes:
+        key_service: URL of the key service, ``https://HOST[:PORT]``.
         token: bearer token from ``BINARY_SPLIT_TOKEN``; never shown.
-        state: folder of the journal.
-        cache: folder for blocks of remote archives, kept for another run; None: none are kept.
-        cache_size: how large it may be, as text: ``4G``.
+        token_file: holds the token for the key service.
+        ca_file: the only CA to trust in the key service's TLS, PEM; without it, the system's.
+        engine: where images are loaded: ``docker``, ``podman`` or ``oci:DIR``.
+        image_ids: what each image of a ``cbc`` archive must be, ``"REF" = "sha256:…"``.
+        insecure_http: whether plain http to the key service is allowed beyond loopback.
         trusted_keys_folder: holds the public keys of publishers that are trusted, ``*.pem`` and ``*.pub``.
         device_key_file: holds this device's private key, to which fragments are sealed.
         device_id: how the key service calls this device; None takes the service's word.
         credentials_folder: where systemd put the unit's credentials (systemd.exec(5)), for it alone to read.
-        mirrors: the tables ``[[mirror]]`` as they stand in the file; ``transports.mirrors`` says what may be
-            in them.
+        state: folder of the journal.
+        cache: folder for blocks of remote archives, kept for another run; None: none are kept.
+        cache_size: how large it may be, as text: ``4G``.
+        mirrors: the tables ``[[mirror]]`` as they stand in the file: where else archives are, see
+            ``docs/transports.md``.
         agent: the table ``[agent]`` as it stands in the file; ``agent.settings`` says what may be in it.
     """
 

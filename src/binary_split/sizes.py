@@ -1,4 +1,4 @@
-"""Sizes in words, the same everywhere that a person reads or writes them."""
+"""Sizes and numbers in words, the same everywhere that a person reads or writes them."""
 
 from __future__ import annotations
 
@@ -29,3 +29,8 @@ def parse_size(text: str) -> int:
     if match is None:
         raise ConfigError(f"not a size: {text[:40]!r}", hint="Write bytes, or 700M, 2G.")
     return int(match[1]) * _FACTORS[match[2]]
+
+
+def format_count(count: int, noun: str) -> str:
+    """Return a number of things in words: ``1 image``, ``2 images``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

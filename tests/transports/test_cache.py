@@ -7,7 +7,10 @@ import hashlib
 import os
 import random
 import shutil
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -250,6 +253,45 @@ def test_nothing_of_a_cbc_archive_is_kept_for_no_piece_of_it_proves_itself(
     with open_http(f"{nginx.url}/cached.cbc", options) as source:
         assert source.read(16)
     assert not (tmp_path / "cache").exists()
+
+
+_WRITER = """
+import sys
+from pathlib import Path
+from binary_split.transports.cache_folder import CacheFolder
+
+folder = CacheFolder(Path(sys.argv[1]), max_bytes=int(sys.argv[2]), own=sys.argv[3], note=print)
+print("ready", flush=True)
+for number in range(100_000):
+    folder.write(f"{sys.argv[3]}-{number % 50:08x}", (bytes([number % 50]) * 400_000,))
+"""
+
+
+@pytest.mark.slow
+def test_no_kill_leaves_half_a_block_or_too_many(tmp_path: Path) -> None:
+    bound, draw = 8_000_000, random.Random(9)
+    for number in range(8):
+        writers = [
+            subprocess.Popen(
+                [sys.executable, "-c", _WRITER, tmp_path, str(bound), f"{number + each:032x}"],
+                stdout=subprocess.PIPE,
+            )
+            for each in range(2)
+        ]
+        for writer in writers:
+            assert writer.stdout is not None
+            assert writer.stdout.readline() == b"ready\n"
+        for writer in writers:
+            time.sleep(draw.uniform(0, 0.03))
+            writer.kill()
+            writer.communicate()
+        blocks = list(tmp_path.glob("*-*"))
+        for block in blocks:
+            assert block.read_bytes() == bytes([int(block.name[-8:], 16)]) * 400_000
+        assert 0 < 400_000 * len(blocks) <= bound
+    CacheFolder(tmp_path, max_bytes=bound, own="none", note=print).close()
+    assert {path.name for path in tmp_path.iterdir() if "-" not in path.name} == {"lock"}
+    assert int((tmp_path / "lock").read_bytes()) == 400_000 * len(list(tmp_path.glob("*-*")))
 
 
 def test_many_who_write_at_once_keep_the_bound(tmp_path: Path) -> None:

@@ -221,11 +221,11 @@ class Remote:
         if self.kind == "registry":
             reference = RegistryReference.parse(f"oci://localhost:{port}/drone:1")
             with closing(Registry(reference, self.options)) as registry:
-                registry.find_archive(1, ended)
+                registry.find_archive(30, ended)
         else:
             url = f"{'https' if self.tls else 'http'}://localhost:{port}/x"
             with closing(RangeClient(url, self.options, ended)) as client:
-                client.find(1)
+                client.find(30)
 
     def read(self, server: FaultServer, offset: int = 0, size: int = 100) -> bytes:
         """Open the archive and read from it."""

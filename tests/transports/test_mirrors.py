@@ -156,6 +156,7 @@ def test_a_mirror_takes_over_from_another_where_the_origin_is_away(
     assert len(reader.notes) == 1
 
 
+@pytest.mark.slow
 def test_a_place_with_another_archive_does_not_take_over(
     origin: PrivateNginx, mirror: PrivateNginx, root: Path
 ) -> None:
@@ -306,6 +307,15 @@ def test_the_longest_location_counts() -> None:
     assert [each for each, _options in found] == ["https://m/x/y/b.age"]
 
 
+def test_plain_http_is_for_mirrors_that_were_said_to_speak_it() -> None:
+    row = {"location": "https://a", "places": ["http://m"], "insecure_http": True}
+    options = HttpOptions(mirrors=parse_mirrors([row]), client_certificate=Path("own.pem"))
+    ((_place, theirs),) = find_mirrors("https://a/b.age", options)
+    assert theirs.insecure_http
+    assert theirs.client_certificate is None
+    assert not options.insecure_http
+
+
 @pytest.mark.parametrize(
     "row",
     [
@@ -317,6 +327,7 @@ def test_the_longest_location_counts() -> None:
         {"location": "https://a", "places": ["oci://b"]},
         {"location": "/media", "places": ["https://b"]},
         {"location": "https://a", "places": ["https://b"], "ca_file": 1},
+        {"location": "https://a", "places": ["https://b"], "insecure_http": "yes"},
         {"location": "https://a", "places": ["https://b"], "password": "x"},
     ],
     ids=str,
@@ -324,6 +335,37 @@ def test_the_longest_location_counts() -> None:
 def test_a_mirror_that_makes_no_sense_is_refused(row: object) -> None:
     with pytest.raises(ConfigError, match="mirror"):
         parse_mirrors([row])
+
+
+@pytest.mark.slow
+def test_an_unlock_from_a_mirror_that_rots_ends_well(
+    cli: CommandLine,
+    origin: PrivateNginx,
+    mirror: PrivateNginx,
+    root: Path,
+    mirror_root: Path,
+    tmp_path: Path,
+) -> None:
+    release = make_age_release(tmp_path / "release", filler_bytes=12 * MIB, filler_kind="random")
+    sealed = release.path.read_bytes()
+    put(root / NAME, sealed)
+    spoilt = bytearray(sealed)
+    for at in range(3 * MIB, len(sealed), MIB // 3):
+        spoilt[at] ^= 1
+    put(mirror_root / NAME, bytes(spoilt))
+    (cli.home / "fragment").write_bytes(FRAGMENT)
+    (cli.home / "publisher.pem").write_bytes(KEY.public_key.serialise())
+    (cli.home / "config.toml").write_text(
+        f'[[mirror]]\nlocation = "{origin.url}"\nplaces = ["{mirror.url}"]\n'
+    )
+    cli = cli.with_environment(BINARY_SPLIT_CONFIG=str(cli.home / "config.toml"))
+    secret = ("--fragment-file", "fragment", "--trusted-key", "publisher.pem")
+    engine = ("--engine", f"oci:{tmp_path / 'images'}", "--cache", tmp_path / "cache")
+    ran = cli.run("unlock", f"{origin.url}/{NAME}", *secret, *engine)
+    assert ran.status == 0, ran
+    assert ran.stderr.count("not authentic; going on with") == 1
+    for path in (tmp_path / "cache").glob("*-*"):
+        assert path.read_bytes()[32:] in sealed
 
 
 @pytest.mark.slow

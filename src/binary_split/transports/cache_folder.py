@@ -17,13 +17,15 @@ from binary_split.transports.options import Note
 
 _BLOCK_NAME = re.compile(r"[0-9a-f]{32}-[0-9a-f]{8}")
 _LOCK, _PART = "lock", "part"
+_TOTAL_DIGITS = 20
 
 
 class CacheFolder:
     """A folder that any number of processes share; for any number of threads.
 
-    Its file ``lock`` is held by who writes, and says how many bytes all blocks have. What is read needs no
-    lock: a block has its name only when it is whole. There is one file ``part``, of whoever has the lock.
+    Its file ``lock`` is held by who writes, and says how many bytes all blocks have, or more. What is read
+    needs no lock: a block has its name only when it is whole. There is one file ``part``, of whoever has the
+    lock.
 
     Args:
         path: of the folder, which is made.
@@ -90,6 +92,7 @@ class CacheFolder:
 
     def _write(self, name: str, parts: Sequence[bytes]) -> None:
         """Write aside and rename, without an fsync: what a power cut garbles does not verify."""
+        self._note_total(self._total() + sum(map(len, parts)))  # first: who is killed has counted too much
         aside = self._path / _PART
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
         try:
@@ -99,7 +102,6 @@ class CacheFolder:
         except OSError:
             aside.unlink(missing_ok=True)
             raise
-        self._note_total(self._total() + sum(map(len, parts)))
 
     def _has_room(self, size: int) -> bool:
         disk = os.statvfs(self._path)
@@ -136,11 +138,11 @@ class CacheFolder:
         return total
 
     def _total(self) -> int:
-        text = os.pread(self._lock, 32, 0)
+        text = os.pread(self._lock, _TOTAL_DIGITS, 0)
         return int(text) if text.isdigit() else self._make_room(self._max_bytes, spares_own=True)
 
     def _note_total(self, total: int) -> None:
-        os.pwrite(self._lock, b"%020d" % total, 0)
+        os.pwrite(self._lock, b"%0*d" % (_TOTAL_DIGITS, total), 0)
 
     def _stop(self, why: str) -> None:
         if self._is_keeping:

@@ -10,10 +10,11 @@ from collections import OrderedDict
 from functools import partial
 from typing import TYPE_CHECKING
 
-from binary_split.archive.crew import Crew, Job
+from binary_split.archive.crew import Crew
 from binary_split.archive.positioned import SharedBytes, Stretches
 from binary_split.config import LIMITS
 from binary_split.errors import ArchiveUnreachableError
+from binary_split.transports.block import Block, block_starts
 from binary_split.transports.http_pool import verify_url
 from binary_split.transports.mirrors import find_mirrors
 from binary_split.transports.options import HttpOptions
@@ -22,26 +23,6 @@ from binary_split.transports.ranges import RangeClient
 
 if TYPE_CHECKING:
     from binary_split.transports.cache import BlockCache
-
-
-class _Block:
-    """A stretch of the archive that was asked for, and in time the bytes of it."""
-
-    __slots__ = ("content", "is_kept", "is_wanted", "job", "offset", "place")
-
-    def __init__(self, offset: int) -> None:
-        self.offset = offset
-        self.content = b""
-        self.job: Job | None = None
-        self.place: Place | None = None  # of the server that gave it
-        self.is_kept = False
-        self.is_wanted = False  # by a reader, who has read it or waits for it
-
-    def holds(self, offset: int, sealed: memoryview) -> bool:
-        """Whether what it has of a stretch is what was read there."""
-        first, last = max(offset, self.offset), min(offset + len(sealed), self.offset + len(self.content))
-        part = self.content[first - self.offset : last - self.offset]
-        return part == sealed[first - offset : last - offset]
 
 
 class HttpSource(SharedBytes):
@@ -67,7 +48,7 @@ class HttpSource(SharedBytes):
         self._expected: set[int] | None = None  # where the blocks begin that will be read; None: nobody knows
         self._crew = Crew(LIMITS.http_connections, name="http-block")
         self._lock = threading.Lock()
-        self._blocks: OrderedDict[int, _Block] = OrderedDict()  # the longest unused first
+        self._blocks: OrderedDict[int, Block] = OrderedDict()  # the longest unused first
         try:
             self._take_head(places.find(), options)
         except BaseException:
@@ -100,7 +81,7 @@ class HttpSource(SharedBytes):
 
     def expect(self, stretches: Stretches) -> None:
         """Take note of all that will be read from now on: other blocks are not asked for ahead."""
-        expected = {start for offset, size in stretches for start in _block_starts(offset, size)}
+        expected = {start for offset, size in stretches for start in block_starts(offset, size)}
         with self._lock:
             self._expected = expected
 
@@ -108,7 +89,7 @@ class HttpSource(SharedBytes):
         """Take note that bytes were authentic: the blocks that hold them are worth keeping."""
         if self._cache is None:
             return
-        for start in _block_starts(offset, size):
+        for start in block_starts(offset, size):
             with self._lock:
                 block = self._blocks.get(start)
                 if block is None or block.is_kept or not block.content or start in self._doubted:
@@ -121,7 +102,7 @@ class HttpSource(SharedBytes):
 
         Their blocks are asked for once more, and then of another place, if there is one.
         """
-        starts = _block_starts(offset, len(sealed))
+        starts = block_starts(offset, len(sealed))
         answers = [self._doubt_block(start, offset, sealed) for start in starts]  # all of them are told
         return any(answers)
 
@@ -139,7 +120,7 @@ class HttpSource(SharedBytes):
                 self._cache.close()
         super().close()
 
-    def _want(self, offset: int) -> _Block:
+    def _want(self, offset: int) -> Block:
         """Return the block at an offset, which may be on its way; behind the last one ask for more."""
         with self._lock:
             is_next = offset - LIMITS.http_block_bytes in self._blocks
@@ -158,19 +139,19 @@ class HttpSource(SharedBytes):
                 del self._blocks[oldest.offset]
             return block
 
-    def _ask_for(self, offset: int) -> _Block:
+    def _ask_for(self, offset: int) -> Block:
         block = self._blocks.get(offset)
         if block is None:
             if self._places.is_cut:
                 raise ArchiveUnreachableError("the archive is not read any more")
-            block = self._blocks[offset] = _Block(offset)
+            block = self._blocks[offset] = Block(offset)
             block.job = self._crew.submit(partial(self._fetch, block))
         return block
 
     def _take_head(self, head: Part, options: HttpOptions) -> None:
         """Take the first block, which came when the archive was found, and what is kept of this archive."""
         self.size = self._places.size
-        block = self._blocks[0] = _Block(0)
+        block = self._blocks[0] = Block(0)
         block.content, block.place = head.content, head.place
         block.is_kept = True  # as it comes each time, it need not be
         if options.cache is not None:
@@ -191,21 +172,15 @@ class HttpSource(SharedBytes):
             self._cache.drop(start)
         return True
 
-    def _fetch(self, block: _Block) -> None:
+    def _fetch(self, block: Block) -> None:
         size = min(LIMITS.http_block_bytes, self.size - block.offset)
         if self._cache is not None and block.offset not in self._doubted:
             kept = self._cache.read(block.offset, size)
             if kept is not None:
-                block.content, block.is_kept = kept, True
+                block.is_kept, block.content = True, kept
                 return
         part = self._places.fetch(block.offset, size)
-        block.content, block.place = part.content, part.place
-
-
-def _block_starts(offset: int, size: int) -> range:
-    """Return where the blocks of a stretch begin."""
-    step = LIMITS.http_block_bytes
-    return range(offset - offset % step, offset + size, step)
+        block.place, block.content = part.place, part.content
 
 
 def open_http(url: str, options: HttpOptions | None = None) -> HttpSource:

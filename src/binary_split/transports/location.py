@@ -79,7 +79,7 @@ def open_source(location: ArchiveLocation, *, once: bool = False) -> Source:
 
 def _open_remote(location: HttpLocation) -> HttpSource:
     if location.url.startswith(_REGISTRY):
-        from binary_split.transports.registry import open_registry
+        from binary_split.transports.registry_source import open_registry
 
         return open_registry(location.url, location.options)
     from binary_split.transports.http import open_http

@@ -12,7 +12,7 @@ from binary_split.errors import ConfigError
 from binary_split.transports.options import HttpOptions, Mirror
 
 _WEB, _REGISTRY = ("https://", "http://"), ("oci://",)
-_KNOWN = {"ca_file", "location", "places"}
+_KNOWN = {"ca_file", "insecure_http", "location", "places"}
 
 
 def parse_mirrors(rows: object) -> tuple[Mirror, ...]:
@@ -35,8 +35,13 @@ def find_mirrors(url: str, options: HttpOptions) -> list[tuple[str, HttpOptions]
     if not below:
         return []
     mirror = max(below, key=lambda each: len(each.location))
-    ca_file = mirror.ca_file or options.ca_file
-    theirs = replace(options, client_certificate=None, ca_file=ca_file, mirrors=())
+    theirs = replace(
+        options,
+        client_certificate=None,
+        ca_file=mirror.ca_file or options.ca_file,
+        insecure_http=options.insecure_http or mirror.insecure_http,
+        mirrors=(),
+    )
     rest = url[len(mirror.location) :]
     return [(place + rest, theirs) for place in mirror.places]
 
@@ -52,6 +57,7 @@ def _parse_mirror(row: object) -> Mirror:
     if not isinstance(row, Mapping) or not set(row) <= _KNOWN:
         raise ConfigError(f"[[mirror]] must be a table of {', '.join(sorted(_KNOWN))}")
     location, ca_file = _place(row.get("location")), row.get("ca_file")
+    insecure_http = row.get("insecure_http", False)
     sort = _REGISTRY if location.startswith(_REGISTRY) else _WEB
     rows: Sequence[Any] = row.get("places") or ()
     places = tuple(map(_place, rows)) if isinstance(rows, list) else ()
@@ -60,9 +66,9 @@ def _parse_mirror(row: object) -> Mirror:
             f"[[mirror]] of {location}: places must be a list of others of the same sort",
             hint='Write places = ["https://…"], or ["oci://…"] for a registry.',
         )
-    if ca_file is not None and not isinstance(ca_file, str):
-        raise ConfigError(f"[[mirror]] of {location}: ca_file must be a text")
-    return Mirror(location, places, Path(ca_file) if ca_file else None)
+    if not isinstance(ca_file, str | None) or not isinstance(insecure_http, bool):
+        raise ConfigError(f"[[mirror]] of {location}: ca_file is a text, insecure_http true or false")
+    return Mirror(location, places, Path(ca_file) if ca_file else None, insecure_http)
 
 
 def _place(text: object) -> str:

@@ -30,11 +30,13 @@ class Mirror:
         location: how the place of an archive begins.
         places: what may stand there instead, in the order in which they are asked.
         ca_file: the only CA to trust for them, PEM; None: as for the archive's own server.
+        insecure_http: allow plain http to them beyond loopback.
     """
 
     location: str
     places: tuple[str, ...]
     ca_file: Path | None = None
+    insecure_http: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

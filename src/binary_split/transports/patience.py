@@ -51,5 +51,5 @@ def ask_patiently(
                 raise ArchiveUnreachableError(f"cannot read {what}: {error}") from error
             pause_s = min(LIMITS.backoff_first_s * 2**attempt, LIMITS.http_backoff_cap_s)
             pause_s *= random.uniform(0.5, 1.0)  # noqa: S311 - a fleet must not come all at once
-            ended.wait(max(pause_s, min(error.retry_after_s, LIMITS.retry_after_cap_s)))
+            ended.wait(max(pause_s, min(error.retry_after_s, LIMITS.retry_after_cap_s, patience_s)))
             attempt = min(attempt + 1, _MOST_DOUBLINGS)

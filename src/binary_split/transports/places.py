@@ -131,19 +131,15 @@ class Places:
             ArchiveError: no place has it, as the last one says it.
             ConfigError: the last place cannot be used at all.
         """
-        *_mirrors, origin = self._all
-        for place in self._all:
+        *mirrors, origin = self._all
+        for place in mirrors:
             try:
-                patience_s = LIMITS.fetch_deadline_s if place is origin else LIMITS.mirror_patience_s
-                file = place.find(self._ended, patience_s)
+                return self._find_at(place, LIMITS.mirror_patience_s)
             except (ArchiveError, ConfigError) as error:
-                if place is origin or self.is_cut:
+                if self.is_cut:
                     raise
                 self._leave(place, error)
-            else:
-                self.size = file.size
-                return Part(file.head, place)
-        raise ArchiveUnreachableError("the archive has no place")
+        return self._find_at(origin, LIMITS.fetch_deadline_s)
 
     def fetch(self, offset: int, size: int) -> Part:
         """Return a part of the archive.
@@ -167,6 +163,11 @@ class Places:
     def distrust(self, place: Place) -> bool:
         """Ask a place no more, as it gave what is not authentic; False: there is no other one."""
         return self._leave(place, ArchiveChangedError(f"{place.url} gives bytes that are not authentic"))
+
+    def _find_at(self, place: Place, patience_s: float) -> Part:
+        file = place.find(self._ended, patience_s)
+        self.size = file.size
+        return Part(file.head, place)
 
     def _leave(self, place: Place, error: BinarySplitError) -> bool:
         """Go on with the next place, unless somebody has done so; False: there is none."""

@@ -12,14 +12,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import urllib3.exceptions
 
 from binary_split.config import LIMITS
 from binary_split.errors import (
-    ArchiveError,
     ArchiveUnreachableError,
     ArchiveUnreadableError,
     ConfigError,
@@ -28,13 +26,10 @@ from binary_split.errors import (
 from binary_split.oci.blob import hash_bytes
 from binary_split.transports.answers import verify_answered
 from binary_split.transports.credentials import find_login
-from binary_split.transports.http import HttpSource
 from binary_split.transports.http_pool import PassingError, explain, make_pool, released, send, verify_url
-from binary_split.transports.mirrors import find_mirrors
 from binary_split.transports.open_sockets import OpenSockets
 from binary_split.transports.options import HttpOptions
 from binary_split.transports.patience import ask_patiently
-from binary_split.transports.places import Place, Places
 from binary_split.transports.ranges import RangeClient
 from binary_split.transports.registry_access import RegistryAccess
 
@@ -175,37 +170,6 @@ class Registry:
     def open_blob(self, digest: str, ended: threading.Event) -> RangeClient:
         """Return what reads a blob, until the event is set."""
         return RangeClient(f"{self.address}/blobs/{digest}", self.options, ended, self.access)
-
-
-def open_registry(text: str, options: HttpOptions) -> HttpSource:
-    """Open an archive in a registry, or in a mirror of it.
-
-    The first that has the artifact says which blob it is; the others may go on with the same one.
-
-    Raises:
-        ConfigError: the reference or an option makes no sense.
-        ArchiveError: as for `Registry.find_archive` and `HttpSource`.
-    """
-    RegistryReference.parse(text)
-    wanted = (*find_mirrors(text, options), (text, options))
-    for index, (each, theirs) in enumerate(wanted, 1):
-        is_last = index == len(wanted)
-        try:
-            registry = Registry(RegistryReference.parse(each), theirs)
-            digest = registry.find_archive(LIMITS.fetch_deadline_s if is_last else LIMITS.mirror_patience_s)
-        except (ArchiveError, ConfigError) as error:
-            if is_last:
-                raise
-            options.note(f"{error}; going on with {wanted[index][0]}")
-            continue
-        later = (Place(other, partial(_open_later, other, their, digest)) for other, their in wanted[index:])
-        places = [Place(each, partial(registry.open_blob, digest)), *later]
-        return HttpSource(Places(places, options.note), options)
-    raise ArchiveUnreadableError(f"there is no {text}")
-
-
-def _open_later(text: str, options: HttpOptions, digest: str, ended: threading.Event) -> RangeClient:
-    return Registry(RegistryReference.parse(text), options).open_blob(digest, ended)
 
 
 def serialise_manifest(digest: str, size: int, annotations: dict[str, str]) -> bytes:
