@@ -59,10 +59,12 @@ def bench_transport(folder: Path, *, mib: int, rounds: int) -> Results:
             with ExitStack() as used:
                 for way in (_FILE, _HTTP, _HTTPS):
                     _measure(way, urls.get(way), ca_file, bundle, used, usages)
-        moved = nginx.sent_bytes(f"/{NEW}.age") / rounds / 2  # by http and by https
-    size = bundle.sealed(FORM, NEW).stat().st_size
+        moved = [
+            nginx.sent_bytes(f"/{version}.age") / bundle.sealed(FORM, version).stat().st_size / rounds / 2
+            for version in (OLD, NEW)  # by http and by https
+        ]
     title = f"{mib} MiB over loopback into an empty engine, {rounds} rounds"
-    return Results(title, _figures(usages, moved / size))
+    return Results(title, _figures(usages, moved))
 
 
 def _publish(bundle: Bundle, root: Path) -> Path:
@@ -91,7 +93,7 @@ def _by_url(command: Command, url: str, ca_file: Path) -> Command:
     return program, verb, url, "--archive-ca", ca_file, *rest
 
 
-def _figures(usages: Usages, moved: float) -> Sequence[Figure]:
+def _figures(usages: Usages, moved: Sequence[float]) -> Sequence[Figure]:
     def compare(own: str, peer: str) -> list[float]:
         return [one.seconds / other.seconds for one, other in zip(usages[own], usages[peer], strict=True)]
 
@@ -100,7 +102,8 @@ def _figures(usages: Usages, moved: float) -> Sequence[Figure]:
         Figure.of("unlock from a file", _seconds(usages, _FILE), unit="s"),
         Figure.of("unlock by http, of that from a file", compare(_HTTP, _FILE), at_most=1.1),
         Figure.of("unlock by https, of that from a file", compare(_HTTPS, _FILE)),
-        Figure.of(f"{percent} of the bytes new: moved, of the archive", [moved], at_most=0.07),
+        Figure.of("a first unlock: moved, of the archive", moved[:1]),
+        Figure.of(f"{percent} of the bytes new: moved, of the archive", moved[1:], at_most=0.07),
         Figure.of(
             f"{percent} of the bytes new: time, of a first unlock", compare(_HTTP_DELTA, _HTTP), at_most=0.2
         ),

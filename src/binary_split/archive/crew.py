@@ -32,6 +32,7 @@ class Job:
             self._call()
         except BaseException as error:
             self._error = error
+        self._call = _nothing  # what it worked on may hold this job, and would be held by it
         self._running.release()
 
     def cancel(self) -> None:

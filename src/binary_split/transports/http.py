@@ -45,6 +45,9 @@ class HttpSource(SharedBytes):
         self._places = places
         self._cache: BlockCache | None = None
         self._doubted: set[int] = set()
+        self._asked: set[int] = (
+            set()
+        )  # where the blocks begin that were asked for, whether they are held or not
         self._expected: set[int] | None = None  # where the blocks begin that will be read; None: nobody knows
         self._crew = Crew(LIMITS.http_connections, name="http-block")
         self._lock = threading.Lock()
@@ -125,13 +128,10 @@ class HttpSource(SharedBytes):
         with self._lock:
             is_next = offset - LIMITS.http_block_bytes in self._blocks
             block = self._ask_for(offset)
-            if is_next:
-                for number in range(1, LIMITS.http_blocks_ahead + 1):
-                    ahead = offset + number * LIMITS.http_block_bytes
-                    if ahead < self.size and (self._expected is None or ahead in self._expected):
-                        self._ask_for(ahead)
             self._blocks.move_to_end(offset)
             block.is_wanted = True
+            if is_next:
+                self._ask_ahead(offset)
             while len(self._blocks) > LIMITS.http_blocks:
                 # what came ahead and is still to be read goes last: it would be asked for twice
                 held = [each for each in self._blocks.values() if each is not block]
@@ -139,12 +139,23 @@ class HttpSource(SharedBytes):
                 del self._blocks[oldest.offset]
             return block
 
+    def _ask_ahead(self, offset: int) -> None:
+        """Ask for what follows a block, as long as there is room for it beside what many readers are at."""
+        room = LIMITS.http_blocks // 2 - sum(not block.is_wanted for block in self._blocks.values())
+        step = LIMITS.http_block_bytes
+        for ahead in range(offset + step, min(offset + LIMITS.http_blocks_ahead * step + 1, self.size), step):
+            is_expected = self._expected is None or ahead in self._expected
+            if room > 0 and is_expected and ahead not in self._asked:
+                self._ask_for(ahead)
+                room -= 1
+
     def _ask_for(self, offset: int) -> Block:
         block = self._blocks.get(offset)
         if block is None:
             if self._places.is_cut:
                 raise ArchiveUnreachableError("the archive is not read any more")
             block = self._blocks[offset] = Block(offset)
+            self._asked.add(offset)
             block.job = self._crew.submit(partial(self._fetch, block))
         return block
 

@@ -62,6 +62,28 @@ class Representation:
     head: bytes = field(default=b"", repr=False)
 
 
+class _Part:
+    """A stretch of the file, as far as it has come, in memory that is taken at once."""
+
+    __slots__ = ("content", "count")
+
+    def __init__(self, size: int) -> None:
+        self.content = bytearray(size)
+        self.count = 0
+
+    @property
+    def missing(self) -> int:
+        return len(self.content) - self.count
+
+    def take(self, piece: bytes) -> None:
+        self.content[self.count : self.count + len(piece)] = piece
+        self.count += len(piece)
+
+    def limit(self, size: int) -> None:
+        """Be no longer than a file of this size is."""
+        del self.content[size:]
+
+
 class RangeClient:
     """Asks one web server for parts of one file; for any number of threads.
 
@@ -113,11 +135,10 @@ class RangeClient:
             ArchiveUnreachableError: the server does not answer in time.
             ArchiveUnreadableError: it has no such file, refuses it, or gives no parts of it.
         """
-        head = bytearray()
+        head = _Part(LIMITS.http_block_bytes)
         with self._open.cut_after(patience_s + LIMITS.http_read_timeout_s) as answered:
             file = self._patiently(lambda: self._find(head, answered), patience_s)
-        size = min(LIMITS.http_block_bytes, file.size)
-        return replace(file, head=self._complete(file, 0, size, head, patience_s))
+        return replace(file, head=self._complete(file, 0, head, patience_s))
 
     def fetch(self, file: Representation, offset: int, size: int, patience_s: float) -> bytes:
         """Return a part of the file.
@@ -133,22 +154,20 @@ class RangeClient:
             ArchiveUnreadableError: it refuses the file now.
             ArchiveChangedError: it has another file there now.
         """
-        return self._complete(file, offset, size, bytearray(), patience_s)
+        return self._complete(file, offset, _Part(size), patience_s)
 
-    def _complete(
-        self, file: Representation, offset: int, size: int, part: bytearray, patience_s: float
-    ) -> bytes:
+    def _complete(self, file: Representation, offset: int, part: _Part, patience_s: float) -> bytes:
         """Ask for what a part lacks, until it is whole: what came before a break is not asked for again."""
-        if len(part) < size:
-            self._patiently(lambda: self._fetch(file, offset, size, part), patience_s)
-        return bytes(part)
+        if part.missing:
+            self._patiently(lambda: self._fetch(file, offset, part), patience_s)
+        return bytes(part.content)
 
     def _patiently(self, ask: Callable[[], _T], patience_s: float) -> _T:
         return ask_patiently(
             ask, what=self._url, patience_s=patience_s, ended=self._ended, last_byte=lambda: self.last_byte
         )
 
-    def _find(self, head: bytearray, answered: Callable[[], None]) -> Representation:
+    def _find(self, head: _Part, answered: Callable[[], None]) -> Representation:
         """Return the file, with as much of its first block as comes now."""
         url = self._url
         for _hop in range(LIMITS.http_redirects + 1):
@@ -158,7 +177,7 @@ class RangeClient:
             url = found
         raise ArchiveUnreadableError(f"{self._url} leads from one address to the next without an end")
 
-    def _look(self, url: str, head: bytearray, answered: Callable[[], None]) -> Representation | str:
+    def _look(self, url: str, head: _Part, answered: Callable[[], None]) -> Representation | str:
         """Return the file that is at a URL, or where that leads."""
         file: Representation | None = None
         try:
@@ -175,16 +194,17 @@ class RangeClient:
                 part.verify_is(0, min(LIMITS.http_block_bytes, part.total) - 1)
                 file = Representation(url, part.total, parse_validator(response))
                 answered()
-                self._read(response, head, part.last + 1)
+                head.limit(part.total)
+                self._read(response, head)
         except PassingError:
             if file is None:
                 raise
         return file
 
-    def _fetch(self, file: Representation, offset: int, size: int, part: bytearray) -> None:
+    def _fetch(self, file: Representation, offset: int, part: _Part) -> None:
         """Ask for what a part lacks, and put to it what comes."""
-        missing, last_wanted = offset + len(part), offset + size - 1
-        wanted = {"Range": f"bytes={missing}-{last_wanted}"}
+        first, last = offset + part.count, offset + len(part.content) - 1
+        wanted = {"Range": f"bytes={first}-{last}"}
         if file.validator:
             wanted["If-Range"] = file.validator
         with self._asked(file.url, wanted) as response:
@@ -194,19 +214,19 @@ class RangeClient:
             given = parse_part(response)
             if given.total != file.size or parse_validator(response) not in {file.validator, ""}:
                 raise ArchiveChangedError(f"{self._url} is another file than it was")
-            given.verify_is(missing, last_wanted)
-            self._read(response, part, size)
+            given.verify_is(first, last)
+            self._read(response, part)
 
-    def _read(self, response: BaseHTTPResponse, part: bytearray, size: int) -> None:
-        """Put to a part what comes, as it comes, until it has this size."""
-        while len(part) < size:
+    def _read(self, response: BaseHTTPResponse, part: _Part) -> None:
+        """Put to a part what comes, as it comes, until it is whole."""
+        while part.missing:
             if self._ended.is_set():
                 raise ArchiveUnreachableError("the archive is not read any more")
-            piece = response.read1(min(size - len(part), _STEP_BYTES))
+            piece = response.read1(min(part.missing, _STEP_BYTES))
             if not piece:
                 raise PassingError("the answer was cut off")
             self.last_byte = time.monotonic()
-            part += piece
+            part.take(piece)
             self._pace.wait(len(piece), self._ended)
 
     def _follow(self, url: str, location: str) -> str:
