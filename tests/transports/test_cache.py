@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -49,6 +49,10 @@ class Bench:
         self._moved = 0
         self.put(seal_plain(PLAIN))
 
+    @property
+    def url(self) -> str:
+        return f"{self._nginx.url}/{self.path.name}"
+
     def put(self, sealed: bytes) -> None:
         self.path.write_bytes(sealed)
         self.path.chmod(0o644)
@@ -58,7 +62,7 @@ class Bench:
         cache = CacheOptions(self.folder, max_bytes)
         options = HttpOptions(cache=cache, note=self.notes.append)
         with (
-            open_http(f"{self._nginx.url}/{self.path.name}", options) as source,
+            open_http(self.url, options) as source,
             open_age(source, [FragmentIdentity(Fragment(FRAGMENT))]) as payload,
         ):
             return payload.readall()
@@ -109,6 +113,23 @@ def test_what_did_not_verify_is_not_kept(bench: Bench) -> None:
     with pytest.raises(ArchiveDamagedError):
         bench.read()
     assert not any(block.name.endswith("3") for block in bench.blocks)
+
+
+def test_what_fails_while_it_is_written_down_is_not_kept(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = CacheFolder.write
+
+    def fail_meanwhile(folder: CacheFolder, name: str, parts: Sequence[bytes]) -> None:
+        source.doubt(MIB, memoryview(bench.path.read_bytes()[MIB : MIB + 100]))
+        write(folder, name, parts)
+
+    monkeypatch.setattr(CacheFolder, "write", fail_meanwhile)
+    options = HttpOptions(cache=CacheOptions(bench.folder, 64 * MIB))
+    with open_http(bench.url, options) as source:
+        assert source.read_at(MIB, memoryview(bytearray(100))) == 100
+        source.confirm(MIB, 100)
+        assert bench.blocks == []
 
 
 @pytest.mark.parametrize("at", [0, 31, 32, 500_000])

@@ -99,6 +99,8 @@ class HttpSource(SharedBytes):
                     continue
                 block.is_kept = True
             self._cache.keep(start, block.content)
+            if start in self._doubted:  # meanwhile, by another thread
+                self._cache.drop(start)
 
     def doubt(self, offset: int, sealed: memoryview) -> bool:
         """Take note that bytes were not authentic; whether reading them again may give others.
