@@ -88,6 +88,13 @@ def test_a_list_cannot_name_a_file_elsewhere(first: Path) -> None:
         open_source(first)
 
 
+def test_an_empty_file_is_not_split(cli: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "empty.age").touch()
+    ran = cli.run("split", tmp_path / "empty.age")
+    assert (ran.status, "empty.age is empty" in ran.stderr) == (12, True)
+    assert not (tmp_path / "empty.age.parts.json").exists()
+
+
 @pytest.mark.parametrize(
     ("size", "words"), [("0", "not a size"), ("-1", "not a size"), ("100", "more than 999 parts")]
 )

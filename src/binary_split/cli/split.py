@@ -13,7 +13,7 @@ from binary_split.cli.options import json_option
 from binary_split.cli.output import emit_json, say
 from binary_split.cli.progress import Mode, progress_option, show_progress
 from binary_split.config import LIMITS
-from binary_split.errors import ConfigError
+from binary_split.errors import ArchiveDamagedError, ConfigError
 from binary_split.files import write_atomically
 from binary_split.model import Progress, ProgressSink
 from binary_split.sizes import format_count, format_size, parse_size
@@ -51,6 +51,8 @@ def split(archive: Path, size: str, folder: Path | None, progress: Mode, as_json
     with show_progress(progress) as report, FileSource(archive) as source:
         total = source.seek(0, 2)
         source.seek(0)
+        if not total:
+            raise ArchiveDamagedError(f"{archive} is empty", hint="Copy the archive again.")
         if -(-total // part_bytes) > LIMITS.archive_parts:
             raise ConfigError(f"more than {LIMITS.archive_parts} parts", hint="Make them larger with --size.")
         parts: list[ArchivePart] = []
