@@ -1,6 +1,6 @@
 # Everything a developer types. `make help` lists it; each target first makes .venv what it must be.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-engines lint bench soak format docs bootstrap test-tools
+.PHONY: help demo test test-fast test-engines lint bench soak format docs bootstrap test-tools dist
 
 # Imports take twice as long without bytecode, and start-up time is a promise that is tested.
 unexport PYTHONDONTWRITEBYTECODE
@@ -42,6 +42,9 @@ lint: bootstrap  ## style, types, layers, generated pages
 	.venv/bin/lint-imports --no-logo
 	$(PYTHON) -m scripts.exit_codes --check
 	$(PYTHON) -m scripts.openapi --check
+
+dist: bootstrap  ## build the release: sdist and wheel, the same bytes for each commit
+	scripts/dist
 
 format: bootstrap  ## put the code in its form
 	$(PYTHON) -m ruff check --fix .
