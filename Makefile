@@ -42,6 +42,8 @@ lint: bootstrap  ## style, types, layers, generated pages
 	.venv/bin/lint-imports --no-logo
 	$(PYTHON) -m scripts.exit_codes --check
 	$(PYTHON) -m scripts.openapi --check
+	$(PYTHON) -m scripts.manpages --check
+	$(PYTHON) -m scripts.completions --check
 
 dist: bootstrap  ## build the release: sdist and wheel, the same bytes for each commit
 	scripts/dist
@@ -53,6 +55,8 @@ format: bootstrap  ## put the code in its form
 docs: bootstrap  ## write the generated pages again
 	$(PYTHON) -m scripts.exit_codes
 	$(PYTHON) -m scripts.openapi
+	$(PYTHON) -m scripts.manpages
+	$(PYTHON) -m scripts.completions
 
 bootstrap:
 	@scripts/bootstrap

@@ -168,12 +168,18 @@ class Settings:
     """What the environment and the configuration file say; options of a command come before both.
 
     Attributes:
+        key_service: URL of the key service.
         token: bearer token from ``BINARY_SPLIT_TOKEN``; never shown.
-        state: folder of the journal.
+        token_file: holds the token for the key service; mode 0600.
+        ca_file: the key service's own CA, in PEM; needed where no public one signed for it.
+        engine: ``docker``, ``podman``, or ``oci:DIR``, an OCI layout folder, which holds plaintext.
+        image_ids: a table: the id that each image of a ``cbc`` archive must have.
+        insecure_http: whether plain http is spoken beyond loopback.
         trusted_keys_folder: holds the public keys of publishers that are trusted, ``*.pem`` and ``*.pub``.
         device_key_file: holds this device's private key, to which fragments are sealed.
         device_id: how the key service calls this device; None takes the service's word.
         credentials_folder: where systemd put the unit's credentials (systemd.exec(5)), for it alone to read.
+        state: folder of the journal.
         agent: the table ``[agent]`` as it stands in the file; ``agent.settings`` says what may be in it.
     """
 

@@ -89,6 +89,14 @@ def test_the_installed_wheel_does_the_main_job_where_there_is_no_source(
         )
         assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.endswith("smoke journey: done\n")
+    for installed in (
+        "man/man1/binary-split-unlock.1",
+        "man/man5/binary-split.toml.5",
+        "bash-completion/completions/binary-split",
+        "fish/vendor_completions.d/binary-split.fish",
+        "zsh/site-functions/_binary-split",
+    ):
+        assert (environment / "share" / installed).is_file(), installed
     version = re.match(r"binary_split-([^-]+)-", wheel.name)
     assert version
     assert f"binary-split, version {version[1]}\n" in done.stdout

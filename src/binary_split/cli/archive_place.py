@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from binary_split.cli.options import FILE
+from binary_split.cli.options import FILE, complete_place
 from binary_split.errors import ConfigError
 from binary_split.transports import parse_location
 from binary_split.transports.options import HttpOptions
@@ -19,7 +19,7 @@ _RATE = re.compile(r"([1-9][0-9]{0,9})([kMG]?)")
 _FACTORS = {"": 1, "k": 1000, "M": 1000**2, "G": 1000**3}
 
 _OPTIONS = (
-    click.argument("archive", metavar="ARCHIVE"),
+    click.argument("archive", metavar="ARCHIVE", shell_complete=complete_place),
     click.option(
         "--archive-ca", type=FILE, metavar="F", help="The only CA to trust for the archive's server, in PEM."
     ),
