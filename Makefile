@@ -1,6 +1,6 @@
 # Everything a developer types. `make help` lists it; each target first makes .venv what it must be.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-engines lint bench soak format docs bootstrap test-tools dist
+.PHONY: help demo test test-fast test-engines lint bench soak format docs bootstrap test-tools dist deb test-packages audit
 
 # Imports take twice as long without bytecode, and start-up time is a promise that is tested.
 unexport PYTHONDONTWRITEBYTECODE
@@ -19,13 +19,16 @@ demo: bootstrap  ## seal, unlock and verify a made-up release, here and now
 	$(PYTHON) -m scripts.demo
 
 test: bootstrap test-tools  ## all tests, real engines included
-	$(PYTEST) $(SIDE_BY_SIDE) -m "not soak and not newer_engine"
+	$(PYTEST) $(SIDE_BY_SIDE) -m "not soak and not newer_engine and not packages"
 
 test-fast: bootstrap  ## the tests that need no engine and take milliseconds
-	$(PYTEST) $(SIDE_BY_SIDE) -m "not engine and not newer_engine and not slow and not soak"
+	$(PYTEST) $(SIDE_BY_SIDE) -m "not engine and not newer_engine and not slow and not soak and not packages"
 
 test-engines: bootstrap test-tools  ## the tests on a newer Docker Engine, with both of its image stores
 	$(PYTEST) -m "newer_engine and not soak"
+
+test-packages: bootstrap test-tools  ## build, install, use and purge the Debian packages and the containers
+	$(PYTEST) -m packages
 
 soak: bootstrap test-tools  ## the long tests: many kills, many rounds
 	$(PYTEST) -m soak
@@ -44,9 +47,20 @@ lint: bootstrap  ## style, types, layers, generated pages
 	$(PYTHON) -m scripts.openapi --check
 	$(PYTHON) -m scripts.manpages --check
 	$(PYTHON) -m scripts.completions --check
+	$(PYTHON) -m scripts.licences --check
+	$(PYTHON) -m scripts.locks
 
-dist: bootstrap  ## build the release: sdist and wheel, the same bytes for each commit
+dist: bootstrap  ## build the release: sdist, wheel, SBOM, checksums; the same bytes for each commit
+	rm -f dist/binary_split-*
 	scripts/dist
+	scripts/sbom dist/*.whl
+	cd dist && sha256sum binary_split-*.whl binary_split-*.tar.gz binary_split-*.cdx.json >SHA256SUMS
+
+audit: bootstrap  ## ask for known vulnerabilities of every locked library; needs a network
+	$(PYTHON) -m scripts.audit
+
+deb: bootstrap test-tools  ## build the Debian packages, in a clean Debian of their own
+	scripts/deb
 
 format: bootstrap  ## put the code in its form
 	$(PYTHON) -m ruff check --fix .
@@ -57,6 +71,7 @@ docs: bootstrap  ## write the generated pages again
 	$(PYTHON) -m scripts.openapi
 	$(PYTHON) -m scripts.manpages
 	$(PYTHON) -m scripts.completions
+	$(PYTHON) -m scripts.licences
 
 bootstrap:
 	@scripts/bootstrap
