@@ -33,10 +33,9 @@ test-packages: bootstrap test-tools  ## build, install, use and purge the Debian
 soak: bootstrap test-tools  ## the long tests: many kills, many rounds
 	$(PYTEST) -m soak
 
-bench: bootstrap test-tools  ## measure against openssl, age, pyrage and `docker load`; releases a second
+bench: bootstrap test-tools  ## measure what is promised, against openssl, age, pyrage and `docker load`, and write its page
 	$(PYTHON) -m scripts.bench
-	$(PYTHON) -m scripts.bench.agent
-	$(PYTHON) -m scripts.bench.keyservice
+	$(PYTHON) -m scripts.bench.page
 
 lint: bootstrap  ## style, types, layers, generated pages
 	$(PYTHON) -m ruff check .
