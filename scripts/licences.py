@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageMetadata, metadata
+from importlib.metadata import metadata
 from pathlib import Path
+from typing import Any, Protocol
 
 from scripts.generated import keep
 from scripts.locks import RUNTIME, read_lock
@@ -48,11 +49,18 @@ which is under Apache-2.0 as well.
 """
 
 
+class Said(Protocol):
+    """What a library says of itself."""
+
+    def get_all(self, name: str, /) -> list[Any] | None:
+        """Return every line of a name; None where there is none."""
+
+
 class LicenceError(Exception):
     """A library's licence is not one that was agreed to."""
 
 
-def find_licence(name: str, said: PackageMetadata) -> str:
+def find_licence(name: str, said: Said) -> str:
     """Return a library's licence as an SPDX expression; empty if it says none that is known."""
     classifiers = [
         line.rpartition(" :: ")[2] for line in said.get_all("Classifier") or [] if "License ::" in line
@@ -84,7 +92,7 @@ def verify_licence(name: str, licence: str) -> str:
     )
 
 
-def describe(said: Mapping[str, PackageMetadata], agents: set[str]) -> str:
+def describe(said: Mapping[str, Said], agents: set[str]) -> str:
     """Return the page.
 
     Raises:

@@ -25,7 +25,7 @@ class Podman:
     """A podman with a store of its own."""
 
     def __init__(self, folder: Path, program: Path) -> None:
-        self._command = [
+        self._command: list[str | Path] = [
             program,
             "--root",
             folder / "data",

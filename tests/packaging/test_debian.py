@@ -68,6 +68,10 @@ def test_the_installed_programs_do_the_main_job_with_the_key_service_as_its_own_
     assert seen["journey"][-1] == "smoke journey: done"
 
 
+def test_with_its_keys_elsewhere_the_service_goes_on_after_what_root_did(seen: Seen) -> None:
+    assert seen["apart"] == ["key by-root created", "key by-service created"]
+
+
 def test_each_service_has_a_user_of_its_own_that_nobody_can_be(seen: Seen) -> None:
     users = [line.split(":") for line in seen["passwd"][:2]]
     assert [user[0] for user in users] == ["binary-split-agent", "binary-split-keyservice"]
@@ -111,13 +115,15 @@ def test_removing_keeps_keys_records_and_settings(seen: Seen) -> None:
         "/etc/binary-split/agent.toml",
         "/etc/binary-split/kek",
         "/etc/binary-split/trusted-keys.d/vendor.pub",
-        "/var/lib/binary-split/keyservice/kek",
+        "/etc/binary-split/audit-key",
+        "/var/lib/binary-split/keyservice/keyservice.sqlite3",
     } <= set(seen["kept"])
 
 
 def test_purging_says_what_goes_and_leaves_nothing(seen: Seen) -> None:
     told = [line for line in seen["purged"] if line.startswith(PACKAGES) and ": removing " in line]
     assert sorted(told) == [
+        "binary-split-keyservice: removing /etc/binary-split/audit-key",
         "binary-split-keyservice: removing /etc/binary-split/kek",
         "binary-split-keyservice: removing /var/lib/binary-split/keyservice",
         "binary-split: removing /etc/binary-split/trusted-keys.d",
