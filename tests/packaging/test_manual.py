@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from binary_split.cli.main import _COMMANDS
-from scripts import completions, manpages
 from scripts.exit_codes import collect
 from scripts.roff import Page, escape
 from tests.packaging.conftest import ROOT
@@ -18,6 +17,8 @@ from tests.packaging.conftest import ROOT
 FOLDER = ROOT / "docs" / "man"
 PAGES = sorted(FOLDER.glob("man*/*"))
 Find = Callable[[str], Path]
+
+pytestmark = pytest.mark.slow  # programs of others
 
 
 def complaints(*command: str | Path) -> list[str]:
@@ -90,8 +91,3 @@ def test_what_a_page_says_is_printed_as_it_is(program: Find, tmp_path: Path) -> 
         check=True,
     )
     assert done.stdout.count(hard) == 2
-
-
-@pytest.mark.parametrize("generated", [manpages, completions], ids=["manual", "completions"])
-def test_what_is_checked_in_is_what_would_be_made(generated: object) -> None:
-    assert vars(generated)["main"](["--check"]) == 0
