@@ -14,6 +14,18 @@ _SCRIPT = Path(__file__).parent.parent / "scripts" / "clean-debian"
 _TIMEOUT_S = 600
 
 
+def verify_possible() -> None:
+    """Check that a Debian can be made here.
+
+    Raises:
+        Unavailable: it cannot.
+    """
+    if shutil.which("mmdebstrap") is None:
+        raise Unavailable("mmdebstrap", "is not installed")
+    if os.geteuid() != 0:
+        raise Unavailable("mmdebstrap", "only root can start a Debian with it")
+
+
 class CleanDebian:
     """The smallest Debian of a release and some packages.
 
@@ -36,14 +48,16 @@ class CleanDebian:
         return self._make("/dev/null", [f"copy-in {folder} /", f'chroot "$1" {command}'])
 
     def write_tar(self, path: Path, *hooks: str) -> None:
-        """Write it as a tar, after hooks as mmdebstrap(1) has them."""
+        """Write it as a tar, after hooks as mmdebstrap(1) has them.
+
+        Raises:
+            Unavailable: it cannot be made here.
+            AssertionError: a hook failed; with the end of what it printed.
+        """
         self._make(str(path), hooks)
 
     def _make(self, target: str, hooks: Sequence[str]) -> str:
-        if shutil.which("mmdebstrap") is None:
-            raise Unavailable("mmdebstrap", "is not installed")
-        if os.geteuid() != 0:
-            raise Unavailable("mmdebstrap", "only root can start a Debian with it")
+        verify_possible()
         command = [str(_SCRIPT), self._suite, target, f"--include={','.join(self._packages)}"]
         command += [f"--customize-hook={hook}" for hook in hooks]
         done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)

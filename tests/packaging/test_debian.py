@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bed.clean_debian import CleanDebian
+from bed.clean_debian import CleanDebian, verify_possible
 from bed.unavailable import Unavailable
 from tests.packaging.conftest import ROOT
 
@@ -23,9 +23,12 @@ Seen = Mapping[str, list[str]]
 
 
 @pytest.fixture(scope="session")
-def debs(tmp_path_factory: pytest.TempPathFactory, program: Callable[[str], Path]) -> Path:
+def debs(tmp_path_factory: pytest.TempPathFactory, could_not_run: Callable[[Unavailable], None]) -> Path:
     """A folder with the packages."""
-    program("mmdebstrap")
+    try:
+        verify_possible()
+    except Unavailable as missing:
+        could_not_run(missing)
     folder = tmp_path_factory.mktemp("debs")
     done = subprocess.run(
         [ROOT / "scripts" / "deb", folder],
@@ -39,22 +42,14 @@ def debs(tmp_path_factory: pytest.TempPathFactory, program: Callable[[str], Path
 
 
 @pytest.fixture(scope="session")
-def seen(
-    debs: Path,
-    small_release: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-    could_not_run: Callable[[Unavailable], None],
-) -> Seen:
+def seen(debs: Path, small_release: Path, tmp_path_factory: pytest.TempPathFactory) -> Seen:
     """What `in-a-clean-debian` prints, by its parts."""
     folder = tmp_path_factory.mktemp("clean") / "debs"
     folder.mkdir()
     script = ROOT / "tests" / "packaging" / "in-a-clean-debian"
     for file in (*debs.glob("*.deb"), small_release, ROOT / "scripts" / "smoke-journey", script):
         shutil.copy2(file, folder)
-    try:
-        printed = CleanDebian(DEPENDENCIES).run(folder, "/debs/in-a-clean-debian")
-    except Unavailable as missing:
-        could_not_run(missing)
+    printed = CleanDebian(DEPENDENCIES).run(folder, "/debs/in-a-clean-debian")
     parts = re.split(r"^== (\w+)\n", printed, flags=re.MULTILINE)
     return {name: text.splitlines() for name, text in zip(parts[1::2], parts[2::2], strict=True)}
 
