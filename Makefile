@@ -1,6 +1,6 @@
 # Everything a developer types. `make help` lists it; each target first makes .venv what it must be.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-engines lint bench soak format docs bootstrap test-tools dist deb test-packages audit
+.PHONY: help demo test test-fast coverage test-engines lint bench soak format docs bootstrap test-tools dist deb test-packages audit
 
 # Imports take twice as long without bytecode, and start-up time is a promise that is tested.
 unexport PYTHONDONTWRITEBYTECODE
@@ -37,6 +37,9 @@ bench: bootstrap test-tools  ## measure what is promised, against openssl, age, 
 	$(PYTHON) -m scripts.bench
 	$(PYTHON) -m scripts.bench.page
 
+coverage: bootstrap test-tools  ## all tests again, with the branches that none of them takes
+	$(PYTEST) $(SIDE_BY_SIDE) -m "not soak and not newer_engine and not packages" --cov --cov-report=term --cov-report=html:build/coverage
+
 lint: bootstrap  ## style, types, layers, generated pages
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
@@ -44,6 +47,7 @@ lint: bootstrap  ## style, types, layers, generated pages
 	.venv/bin/lint-imports --no-logo
 	$(PYTHON) -m scripts.exit_codes --check
 	$(PYTHON) -m scripts.openapi --check
+	$(PYTHON) -m scripts.reference --check
 	$(PYTHON) -m scripts.manpages --check
 	$(PYTHON) -m scripts.completions --check
 	$(PYTHON) -m scripts.licences --check
@@ -68,6 +72,7 @@ format: bootstrap  ## put the code in its form
 docs: bootstrap  ## write the generated pages again
 	$(PYTHON) -m scripts.exit_codes
 	$(PYTHON) -m scripts.openapi
+	$(PYTHON) -m scripts.reference
 	$(PYTHON) -m scripts.manpages
 	$(PYTHON) -m scripts.completions
 	$(PYTHON) -m scripts.licences

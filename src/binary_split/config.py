@@ -168,13 +168,13 @@ class Settings:
     """What the environment and the configuration file say; options of a command come before both.
 
     Attributes:
-        key_service: URL of the key service.
+        key_service: URL of the key service, ``https://HOST[:PORT]``.
         token: bearer token from ``BINARY_SPLIT_TOKEN``; never shown.
-        token_file: holds the token for the key service; mode 0600.
-        ca_file: the key service's own CA, in PEM; needed where no public one signed for it.
-        engine: ``docker``, ``podman``, or ``oci:DIR``, an OCI layout folder, which holds plaintext.
-        image_ids: a table: the id that each image of a ``cbc`` archive must have.
-        insecure_http: whether plain http is spoken beyond loopback.
+        token_file: holds the token for the key service.
+        ca_file: the only CA to trust in the key service's TLS, PEM; without it, the system's.
+        engine: where images are loaded: ``docker``, ``podman`` or ``oci:DIR``.
+        image_ids: what each image of a ``cbc`` archive must be, ``"REF" = "sha256:…"``.
+        insecure_http: whether plain http to the key service is allowed beyond loopback.
         trusted_keys_folder: holds the public keys of publishers that are trusted, ``*.pem`` and ``*.pub``.
         device_key_file: holds this device's private key, to which fragments are sealed.
         device_id: how the key service calls this device; None takes the service's word.

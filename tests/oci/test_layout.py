@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import tarfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from bed.images import Style
 from binary_split.errors import ArchiveDamagedError, BinarySplitError
 from binary_split.model import Digest, ImageRef
 from binary_split.oci.blob import Blob, hash_blob, hash_bytes
+from binary_split.oci.compression import Compression
 from binary_split.oci.image_tar import ImageTar
 from binary_split.oci.images import index_images
 from binary_split.oci.layout import LayoutImage, LayoutTar, blob_path, serialise_index
@@ -165,3 +168,24 @@ def test_a_tar_of_nothing_is_a_tar() -> None:
     content = b"".join(map(bytes, tar.chunks()))
     assert len(content) == tar.size
     assert open_tar(content).images == ()
+
+
+def gzipped_as(diff_id: Digest, content: bytes, *, plain_size: int | None) -> Iterator[memoryview | bytes]:
+    """Write one compressed layer of which a diff id is said."""
+    found = hash_blob([content])
+    layer = replace(found, diff_id=diff_id, plain_size=plain_size)
+    return LayoutTar((), (layer,), lambda _layer: iter([content])).chunks()
+
+
+def test_a_compressed_layer_that_holds_another_than_its_diff_id_says_is_refused() -> None:
+    content = gzip.compress(b"a layer")
+    assert b"".join(map(bytes, gzipped_as(hash_bytes(b"a layer"), content, plain_size=None)))
+    with pytest.raises(ArchiveDamagedError):
+        list(gzipped_as(hash_bytes(b"another"), content, plain_size=None))
+
+
+def test_a_compressed_layer_of_which_both_digests_are_stated_is_not_decompressed() -> None:
+    content = b"\x1f\x8b" + b"as stated, and no gzip at all"
+    stated = Blob(hash_bytes(content), hash_bytes(b"plain"), len(content), Compression.GZIP, plain_size=5)
+    written = LayoutTar((), (stated,), lambda _layer: iter([content])).chunks()
+    assert content in b"".join(map(bytes, written))

@@ -84,6 +84,15 @@ class TestGoodInput:
     def test_a_tar_put_together_again_is_the_same(self, plain: bytes) -> None:
         assert pack(unpack(plain)) == plain
 
+    def test_a_source_may_give_less_than_it_is_asked_for(self, plain: bytes) -> None:
+        class Dripping(io.BytesIO):
+            def read(self, size: int | None = -1, /) -> bytes:
+                return super().read(min(size or 0, 100))
+
+        contents = ReleaseContents(Dripping(plain), TRUST.open_envelope)
+        contents.verify_end()
+        assert contents.statement == open_tar(plain).statement
+
     def test_progress_grows_to_exactly_all(self, plain: bytes) -> None:
         seen: list[Progress] = []
         contents = open_tar(plain)
