@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+from http.client import HTTPConnection
 from pathlib import Path
 
 from bed import processes
@@ -99,8 +101,18 @@ class PrivateNginx(PrivateServer):
 
     def sent_bytes(self, path: str) -> int:
         """Return how many bytes of a file were sent, over all requests."""
-        lines = (self.folder / "access").read_text().splitlines()
-        return sum(int(line.split()[1]) for line in lines if line.split()[0] == path)
+        return sum(int(sent) for name, sent in self._access_lines() if name == path)
+
+    def requests(self, path: str) -> int:
+        """Return how often a file was asked for."""
+        return sum(name == path for name, _sent in self._access_lines())
+
+    def _access_lines(self) -> list[list[str]]:
+        """Return path and bytes of every request that was answered: it notes them in order, a bit later."""
+        with contextlib.suppress(OSError), contextlib.closing(HTTPConnection("127.0.0.1", self.port)) as last:
+            last.request("GET", "/bed-settles")
+            last.getresponse().read()
+        return [line.split() for line in (self.folder / "access").read_text().splitlines()]
 
     def _configure(self) -> None:
         self.port, self.tls_port = free_port(), free_port()

@@ -121,6 +121,13 @@ class Limits:
     http_patience_s: float = 300.0  # without a byte for anybody, until it is given up
     http_backoff_cap_s: float = 15.0
     http_redirects: int = 5
+    mirrors: int = 64  # tables, and places of one
+    mirror_patience_s: float = 3.0  # without a byte, where there is another place to ask
+
+    # Blocks of archives that are kept for another run.
+    cache_bytes: int = 4 * GIB  # unless it is said
+    cache_reserve_bytes: int = 512 * MIB  # that are left free on the cache's disk: an engine may need them
+    cache_lock_s: float = 0.5  # for one who writes, until it goes without
 
     # Engines.
     engine_connect_timeout_s: float = 10.0
@@ -180,6 +187,10 @@ class Settings:
         device_id: how the key service calls this device; None takes the service's word.
         credentials_folder: where systemd put the unit's credentials (systemd.exec(5)), for it alone to read.
         state: folder of the journal.
+        cache: folder for blocks of remote archives, kept for another run; None: none are kept.
+        cache_size: how large it may be, as text: ``4G``.
+        mirrors: the tables ``[[mirror]]`` as they stand in the file: where else archives are, see
+            ``docs/transports.md``.
         agent: the table ``[agent]`` as it stands in the file; ``agent.settings`` says what may be in it.
     """
 
@@ -195,6 +206,9 @@ class Settings:
     device_id: str | None = None
     credentials_folder: Path | None = None
     state: Path | None = None
+    cache: Path | None = None
+    cache_size: str | None = None
+    mirrors: object = field(default_factory=list)
     agent: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -209,8 +223,10 @@ _TEXT_SETTINGS = (
     "device_key_file",
     "device_id",
     "state",
+    "cache",
+    "cache_size",
 )
-_KNOWN_SETTINGS = {*_TEXT_SETTINGS, "agent", "image_ids", "insecure_http"}
+_KNOWN_SETTINGS = {*_TEXT_SETTINGS, "agent", "image_ids", "insecure_http", "mirror"}
 
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -247,6 +263,9 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         device_id=_text(table, "device_id"),
         credentials_folder=credentials,
         state=_path(table, "state"),
+        cache=_path(table, "cache"),
+        cache_size=_text(table, "cache_size"),
+        mirrors=table.get("mirror", []),
         agent=_table(table, "agent"),
     )
 

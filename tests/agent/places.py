@@ -51,7 +51,7 @@ class Vendor:
 
 @dataclass
 class Place:
-    """What the configuration file of a device says; the archives are by name."""
+    """What the configuration file of a device says; the archives are by name, ``rest`` is at its end."""
 
     folder: Path
     key_service: str
@@ -59,6 +59,7 @@ class Place:
     engine: str
     archives: Mapping[str, object] = field(default_factory=dict)
     agent: Mapping[str, object] = field(default_factory=dict)
+    rest: str = ""
 
     @property
     def state(self) -> Path:
@@ -86,7 +87,7 @@ class Place:
         lines += ["[agent]", *(f"{name} = {json.dumps(value)}" for name, value in self.agent.items())]
         lines += ["[agent.archives]", *(f"{name} = {_toml(row)}" for name, row in self.archives.items())]
         path = self.folder / "config.toml"
-        path.write_text("\n".join(lines) + "\n")
+        path.write_text("\n".join([*lines, self.rest]) + "\n")
         return path
 
     def settings(self) -> Settings:

@@ -33,7 +33,7 @@ from binary_split.keyservice.state import create_state, open_state
 from binary_split.keyservice.store import Store
 from binary_split.model import Fragment
 from binary_split.oci.publisher_key import PrivateKey
-from binary_split.transports import ArchiveLocation, HttpLocation, ranges
+from binary_split.transports import ArchiveLocation, HttpLocation, places
 from binary_split.transports.options import HttpOptions
 from binary_split.unlock.states import State
 from tests.archives import FRAGMENT, make_sealed
@@ -62,7 +62,7 @@ def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look often, and try again soon."""
     limits = replace(LIMITS, agent_look_s=0.1, agent_retry_first_s=0.1, agent_retry_cap_s=0.4)
     monkeypatch.setattr(autostart, "LIMITS", limits)
-    monkeypatch.setattr(ranges, "LIMITS", replace(LIMITS, fetch_deadline_s=0.5, backoff_first_s=0.1))
+    monkeypatch.setattr(places, "LIMITS", replace(LIMITS, fetch_deadline_s=0.5))
 
 
 class Bench:

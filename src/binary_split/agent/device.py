@@ -12,7 +12,7 @@ from binary_split.config import Settings, state_folder
 from binary_split.engines import Abort, Engine, open_engine
 from binary_split.errors import ArchiveError, ConfigError, DowngradeError
 from binary_split.model import ProgressSink
-from binary_split.transports import open_source
+from binary_split.transports import ArchiveLocation, keeping, open_source
 from binary_split.trust import load_trusted_keys
 from binary_split.unlock.checking import ExpectedImage, find_lacking
 from binary_split.unlock.installed import find_installed
@@ -71,9 +71,10 @@ class Device:
         """
         settings = replace(self._settings, token=token, token_file=None) if token else self._settings
         engine, journal = self._open()
-        order = self._make_order(wanted)
-        source = KeyService(settings, None, find_key_ids=lambda: read_key_ids(wanted.archive.locate()))
-        result = unlock(order, engine, source, journal, report=report, abort=abort, on_plan=on_plan)
+        with keeping(wanted.archive.locate()) as archive:
+            order = self._make_order(archive, wanted)
+            source = KeyService(settings, None, find_key_ids=lambda: read_key_ids(archive))
+            result = unlock(order, engine, source, journal, report=report, abort=abort, on_plan=on_plan)
         return _describe(result.images, order, journal)
 
     def look(
@@ -108,9 +109,10 @@ class Device:
         return _is_there(open_engine(self._settings.engine), release)
 
     def _find(self, wanted: Wanted, engine: Engine, journal: Journal) -> InstalledRelease | None:
-        order = self._make_order(wanted)
-        with open_source(wanted.archive.locate()) as source:
-            name = name_archive(source)
+        with keeping(wanted.archive.locate()) as archive:
+            order = self._make_order(archive, wanted)
+            with open_source(archive) as source:
+                name = name_archive(source)
         found = find_installed(order, name, engine, journal.read_releases())
         return None if found is None else _describe(found, order, journal)
 
@@ -118,9 +120,9 @@ class Device:
         engine = open_engine(self._settings.engine)
         return engine, Journal(state_folder(self._settings), engine.describe())
 
-    def _make_order(self, wanted: Wanted) -> UnlockOrder:
+    def _make_order(self, archive: ArchiveLocation, wanted: Wanted) -> UnlockOrder:
         trust = Trust(load_trusted_keys((), self._settings.trusted_keys_folder))
-        return make_order(wanted.archive.locate(), wanted.version, settings=self._settings, trust=trust)
+        return make_order(archive, wanted.version, settings=self._settings, trust=trust)
 
 
 def _is_there(engine: Engine, release: InstalledRelease) -> bool:

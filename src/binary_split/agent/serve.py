@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import signal
 import socket
 import ssl
@@ -10,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from binary_split.agent.access import Access, read_agent_token
@@ -29,6 +31,10 @@ from binary_split.service.log_lines import log_json_lines
 from binary_split.service.metrics import metrics_listener
 from binary_split.service.server import build_server, run_server
 from binary_split.service.tls import TlsFiles, tls_context
+from binary_split.transports.configured import configured
+from binary_split.transports.options import HttpOptions
+
+LOG = logging.getLogger("binary_split.agent")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +82,8 @@ def serve_agent(
         SecretFileError: the agent's token cannot be read, or is open to others.
         JournalError: the state folder cannot be used.
     """
-    agent = parse_agent_settings(settings.agent)
+    note = partial(LOG.warning, "%s")
+    agent = parse_agent_settings(settings.agent, configured(settings, HttpOptions(note=note)))
     access = _access(place, agent)
     context = _context(place, access)
     limits = limits or AgentLimits()

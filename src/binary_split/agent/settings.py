@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +81,12 @@ class AgentSettings:
         return choice
 
 
-def parse_agent_settings(table: Mapping[str, Any]) -> AgentSettings:
+def parse_agent_settings(table: Mapping[str, Any], options: HttpOptions | None = None) -> AgentSettings:
     """Parse the table.
+
+    Args:
+        table: ``[agent]``.
+        options: how servers of archives are reached, where the table says nothing else.
 
     Raises:
         ConfigError: it holds a setting that does not exist, or one that makes no sense.
@@ -91,7 +95,7 @@ def parse_agent_settings(table: Mapping[str, Any]) -> AgentSettings:
     rows = table.get("archives", {})
     if not isinstance(rows, dict) or len(rows) > LIMITS.agent_archives:
         raise ConfigError(f"[agent.archives] must be a table of at most {LIMITS.agent_archives} archives")
-    archives = {name: _parse_archive(name, row) for name, row in rows.items()}
+    archives = {name: _parse_archive(name, row, options or HttpOptions()) for name, row in rows.items()}
     default = _text(table, "default") or next(iter(archives), "")
     if default and default not in archives:
         raise ConfigError(f"[agent] default = {default!r} names none of [agent.archives]")
@@ -112,7 +116,7 @@ def parse_agent_settings(table: Mapping[str, Any]) -> AgentSettings:
     )
 
 
-def _parse_archive(name: str, row: object) -> ArchiveChoice:
+def _parse_archive(name: str, row: object, options: HttpOptions) -> ArchiveChoice:
     """Parse ``NAME = "PATH"`` or ``NAME = {path = "PATH", version = "V", ca_file = "F"}``; or a URL."""
     if not _NAME.fullmatch(name):
         raise ConfigError(f"not a name of an archive: {name[:80]!r}", hint=f"Write {ARCHIVE_NAME}.")
@@ -126,7 +130,7 @@ def _parse_archive(name: str, row: object) -> ArchiveChoice:
     if version is not None and not is_tag(version):
         raise ConfigError(f"[agent.archives.{name}] version is none: {version[:80]!r}")
     ca_file = _text(table, "ca_file")
-    options = HttpOptions(ca_file=Path(ca_file) if ca_file else None)
+    options = replace(options, ca_file=Path(ca_file) if ca_file else None)
     return ArchiveChoice(name, parse_location(path, options), version)
 
 

@@ -6,6 +6,7 @@ import io
 import os
 import threading
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Protocol
 
 from binary_split.errors import ArchiveUnreadableError
@@ -81,12 +82,15 @@ class Positioned:
     """Reads a seekable source at any place, from several threads; what it raises of our own errors passes.
 
     A source that has ``read_at(offset, target) -> int``, as a file has, is read by all of them at once; any
-    other by one thread after the other.
+    other by one thread after the other. One that has ``confirm(offset, size)`` and ``doubt(offset, sealed)
+    -> bool`` is told which of its bytes were authentic, and asked for others where some were not.
     """
 
     def __init__(self, source: SeekableSource) -> None:
         self._source = source
         self._read_at = getattr(source, "read_at", None) or self._seek_and_read
+        self._confirm: Callable[[int, int], None] | None = getattr(source, "confirm", None)
+        self._doubt: Callable[[int, memoryview], bool] | None = getattr(source, "doubt", None)
         self._lock = threading.Lock()
 
     def size(self) -> int:
@@ -115,6 +119,15 @@ class Positioned:
                 filled += count
         except OSError as error:
             raise unreadable(error) from error
+
+    def confirm(self, offset: int, size: int) -> None:
+        """Tell the source that bytes which it gave are authentic."""
+        if self._confirm is not None:
+            self._confirm(offset, size)
+
+    def doubt(self, offset: int, sealed: memoryview) -> bool:
+        """Tell the source that bytes which it gave are not authentic; whether there may be others now."""
+        return self._doubt is not None and self._doubt(offset, sealed)
 
     def _seek_and_read(self, offset: int, target: memoryview) -> int:
         readinto = getattr(self._source, "readinto", None)

@@ -18,6 +18,7 @@ from binary_split.errors import ArchiveUnauthenticatedError, ConfigError
 if TYPE_CHECKING:
     from binary_split.archive.age import Identity
     from binary_split.oci.release_contents import ReleaseContents
+    from binary_split.transports import ArchiveLocation
     from binary_split.unlock.opening import Trust
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -110,7 +111,7 @@ def read_identities(
 
 @contextmanager
 def open_trusted(
-    archive: Path,
+    archive: ArchiveLocation,
     trust: Trust,
     identity_files: tuple[Path, ...],
     fragment_files: tuple[FragmentOrigin, ...],

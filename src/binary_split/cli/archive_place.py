@@ -11,15 +11,17 @@ from typing import Any
 import click
 
 from binary_split.cli.options import FILE, complete_place
+from binary_split.cli.output import printable, warn
+from binary_split.config import load_settings
 from binary_split.errors import ConfigError
-from binary_split.transports import parse_location
+from binary_split.transports import HttpLocation, keeping, parse_location
+from binary_split.transports.configured import configured
 from binary_split.transports.options import HttpOptions
 
 _RATE = re.compile(r"([1-9][0-9]{0,9})([kMG]?)")
 _FACTORS = {"": 1, "k": 1000, "M": 1000**2, "G": 1000**3}
 
 _OPTIONS = (
-    click.argument("archive", metavar="ARCHIVE", shell_complete=complete_place),
     click.option(
         "--archive-ca", type=FILE, metavar="F", help="The only CA to trust for the archive's server, in PEM."
     ),
@@ -31,35 +33,82 @@ _OPTIONS = (
     ),
     click.option("--proxy", metavar="URL", help="Proxy to the archive's server; no other is used."),
     click.option("--limit-rate", metavar="RATE", help="Read a URL no faster: bytes/s, or 500k, 2M, 1G."),
+    click.option(
+        "--cache",
+        type=click.Path(path_type=Path, file_okay=False),
+        metavar="DIR",
+        help="Keep what was read from a URL there, sealed as it is: what is broken off goes on from there "
+        "[env: BINARY_SPLIT_CACHE].",
+    ),
+    click.option("--cache-size", metavar="SIZE", help="How large the cache may be: 700M, 2G. [default: 4G]"),
+)
+_INSECURE = click.option(
+    "--insecure-http", is_flag=True, help="Allow plain http to the archive's server beyond loopback."
 )
 
+_Command = Callable[..., Any]
 
-def archive_place(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the argument, which the command gets as an `ArchiveLocation`, and the options of its server."""
 
+def archive_place(
+    *, required: bool = True, has_insecure_http: bool = False
+) -> Callable[[_Command], _Command]:
+    """Add the argument, which the command gets as an `ArchiveLocation`, and the options of its server.
+
+    Args:
+        required: whether it must be given; else None may come.
+        has_insecure_http: the command has the option ``--insecure-http`` itself, for more than the archive.
+    """
+
+    def add(command: _Command) -> _Command:
+        result = _with_place(command, passes_insecure_http=has_insecure_http)
+        options = _OPTIONS if has_insecure_http else (*_OPTIONS, _INSECURE)
+        argument = click.argument(
+            "archive",
+            metavar="ARCHIVE" if required else "[ARCHIVE]",
+            required=required,
+            shell_complete=complete_place,
+        )
+        for option in reversed((argument, *options)):
+            result = option(result)
+        return result
+
+    return add
+
+
+def _with_place(command: _Command, *, passes_insecure_http: bool) -> _Command:
     @wraps(command)
     def with_place(
         *,
-        archive: str,
+        archive: str | None,
         archive_ca: Path | None,
         client_cert: Path | None,
         proxy: str | None,
         limit_rate: str | None,
+        insecure_http: bool,
+        cache: Path | None,
+        cache_size: str | None,
         **rest: Any,
     ) -> Any:
+        if passes_insecure_http:
+            rest["insecure_http"] = insecure_http
+        if archive is None:
+            return command(archive=None, **rest)
         options = HttpOptions(
             ca_file=archive_ca,
             client_certificate=client_cert,
             proxy=proxy,
             bytes_per_s=parse_rate(limit_rate),
-            insecure_http=rest.get("insecure_http", False),
+            insecure_http=insecure_http,
+            note=lambda text: warn(printable(text)),
         )
-        return command(archive=parse_location(archive, options), **rest)
+        location = parse_location(archive, options)
+        if isinstance(location, HttpLocation):  # a file is read whatever the settings say
+            options = configured(load_settings(), options, cache=cache, cache_size=cache_size)
+            location = HttpLocation(location.url, options)
+        with keeping(location) as place:
+            return command(archive=place, **rest)
 
-    result: Callable[..., Any] = with_place
-    for option in reversed(_OPTIONS):
-        result = option(result)
-    return result
+    return with_place
 
 
 def parse_rate(text: str | None) -> int | None:

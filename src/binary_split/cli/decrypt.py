@@ -14,6 +14,7 @@ from binary_split.archive.age import open_age, open_age_stream
 from binary_split.archive.cbc import CbcReader, iter_plaintext
 from binary_split.archive.detect import ArchiveFormat, is_age, read_format
 from binary_split.cli.access import identity_option, read_identities
+from binary_split.cli.archive_place import archive_place
 from binary_split.cli.fragments import FragmentOrigin, fragment_files_option
 from binary_split.cli.options import FILE
 from binary_split.cli.output import say, warn
@@ -22,7 +23,7 @@ from binary_split.errors import ArchiveUnreadableError, ConfigError
 from binary_split.files import write_atomically
 from binary_split.model import Fragment, Progress
 from binary_split.sizes import format_size
-from binary_split.transports import open_source
+from binary_split.transports import ArchiveLocation, open_source
 
 _HEAD_BYTES = 64
 
@@ -31,7 +32,7 @@ _Plaintext = tuple[Iterator[memoryview], int | None, ArchiveFormat]
 
 
 @click.command()
-@click.argument("archive", type=FILE)
+@archive_place()
 @fragment_files_option
 @identity_option
 @click.option(
@@ -39,7 +40,7 @@ _Plaintext = tuple[Iterator[memoryview], int | None, ArchiveFormat]
 )
 @progress_option
 def decrypt(
-    archive: Path,
+    archive: ArchiveLocation,
     fragment_files: tuple[FragmentOrigin, ...],
     identity_files: tuple[Path, ...],
     output: Path,
@@ -47,7 +48,8 @@ def decrypt(
 ) -> None:
     """Decrypt an archive to a plain image tar.
 
-    ARCHIVE may be - for stdin. Who sealed it is not checked: `verify` and `unlock` do that.
+    ARCHIVE is a file, NAME.001 of one in parts, https://…, oci://HOST/REPOSITORY:TAG, or - for stdin. Who
+    sealed it is not checked: `verify` and `unlock` do that.
     """
     fragment_paths = (origin.path for origin in fragment_files)
     if [str(path) for path in (archive, *fragment_paths, *identity_files)].count("-") > 1:
@@ -71,7 +73,7 @@ def decrypt(
 
 
 @contextmanager
-def _open_plaintext(archive: Path, secrets: _Secrets) -> Iterator[_Plaintext]:
+def _open_plaintext(archive: ArchiveLocation, secrets: _Secrets) -> Iterator[_Plaintext]:
     """Give an archive's plaintext, its length in bytes where that can be known, and its format."""
     fragment_files, identity_files = secrets
     if str(archive) == "-":

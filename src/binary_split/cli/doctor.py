@@ -17,6 +17,8 @@ from binary_split.config import Settings, load_settings
 from binary_split.doctor import Finding, Subject, Verdict, run_checks
 from binary_split.errors import BinarySplitError, CheckFailedError
 from binary_split.transports import parse_location
+from binary_split.transports.configured import configured
+from binary_split.transports.options import HttpOptions
 
 
 @click.command()
@@ -63,7 +65,7 @@ def doctor(
 
     The exit code is 0 if no check failed, warnings or not, and 90 if one did.
     """
-    settings, fault = _load()
+    settings, options, fault = _load()
     given = {
         "key_service": key_service,
         "token_file": token_file,
@@ -76,7 +78,7 @@ def doctor(
     }
     settings = replace(settings, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
     subject = Subject(
-        archive=None if archive is None else parse_location(archive),
+        archive=None if archive is None else parse_location(archive, options),
         version=version,
         settings=_with_token_of_stdin(settings),
         settings_fault=fault,
@@ -89,12 +91,14 @@ def doctor(
         raise CheckFailedError(f"{len(failed)} of {len(findings)} checks failed: {', '.join(failed)}")
 
 
-def _load() -> tuple[Settings, BinarySplitError | None]:
-    """Return the settings, or none and why: the other checks are made all the same."""
+def _load() -> tuple[Settings, HttpOptions, BinarySplitError | None]:
+    """Return the settings and what they say of servers, or none and why: the other checks are made."""
     try:
-        return load_settings(), None
+        settings = load_settings()
+        options = replace(configured(settings, HttpOptions()), cache=None)  # nothing is changed
     except BinarySplitError as error:
-        return Settings(), error
+        return Settings(), HttpOptions(), error
+    return settings, options, None
 
 
 def _with_token_of_stdin(settings: Settings) -> Settings:

@@ -13,6 +13,7 @@ from binary_split.cli.access import (
     open_trusted,
     trust_options,
 )
+from binary_split.cli.archive_place import archive_place
 from binary_split.cli.fragments import FragmentOrigin, fragment_files_option
 from binary_split.cli.output import say
 from binary_split.cli.progress import Mode, progress_option, show_progress
@@ -23,12 +24,13 @@ from binary_split.files import write_atomically
 from binary_split.model import Progress, ProgressSink
 from binary_split.oci.layout import LayoutTar
 from binary_split.sizes import format_count, format_size
+from binary_split.transports import ArchiveLocation
 from binary_split.unlock.opening import pin_release
 from binary_split.unlock.plan import build_tar, plan_images
 
 
 @click.command()
-@click.argument("archive", type=click.Path(path_type=Path))
+@archive_place()
 @click.option(
     "-o",
     "--output",
@@ -42,7 +44,7 @@ from binary_split.unlock.plan import build_tar, plan_images
 @trust_options
 @progress_option
 def extract(
-    archive: Path,
+    archive: ArchiveLocation,
     target: str,
     fragment_files: tuple[FragmentOrigin, ...],
     identity_files: tuple[Path, ...],
@@ -51,7 +53,10 @@ def extract(
     allow_unsigned: bool,
     progress: Mode,
 ) -> None:
-    """Take the images out of an `age` archive, every digest checked, without an engine."""
+    """Take the images out of an `age` archive, every digest checked, without an engine.
+
+    ARCHIVE is a file, NAME.001 of one in parts, https://… or oci://HOST/REPOSITORY:TAG.
+    """
     kind, _, path = target.partition(":")
     if kind not in {"oci", "docker-archive"} or not path:
         raise ConfigError(f"-o {target!r} is no target", hint="Use `oci:DIR` or `docker-archive:FILE`.")

@@ -16,6 +16,7 @@ from binary_split.cli.access import (
     read_identities,
     trust_options,
 )
+from binary_split.cli.archive_place import archive_place
 from binary_split.cli.fragments import FragmentOrigin, fragment_files_option
 from binary_split.cli.options import json_option
 from binary_split.cli.output import emit, emit_json
@@ -25,7 +26,7 @@ from binary_split.model import Fragment
 from binary_split.oci.image_tar import ImageContents, ImageTar
 from binary_split.oci.release_contents import ReleaseContents
 from binary_split.sizes import format_size
-from binary_split.transports import open_source
+from binary_split.transports import ArchiveLocation, open_source
 from binary_split.unlock.opening import Trust, open_release
 
 if TYPE_CHECKING:
@@ -33,13 +34,13 @@ if TYPE_CHECKING:
 
 
 @click.command("inspect")
-@click.argument("archive", type=click.Path(path_type=Path))
+@archive_place()
 @fragment_files_option
 @identity_option
 @trust_options
 @json_option
 def inspect(
-    archive: Path,
+    archive: ArchiveLocation,
     fragment_files: tuple[FragmentOrigin, ...],
     identity_files: tuple[Path, ...],
     trusted_keys: tuple[Path, ...],
@@ -48,6 +49,8 @@ def inspect(
     as_json: bool,
 ) -> None:
     """Show an archive's format, size and who can open it; with a fragment or identity also what it holds.
+
+    ARCHIVE is a file, NAME.001 of one in parts, https://… or oci://HOST/REPOSITORY:TAG.
 
     Only headers and documents are read, so it is quick at any size. A signature is checked where a trusted
     key is given; else what is shown is the archive's own word.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -17,12 +16,9 @@ from binary_split.config import LIMITS
 from binary_split.errors import ConfigError
 from binary_split.files import write_atomically
 from binary_split.model import Progress, ProgressSink
-from binary_split.sizes import format_count, format_size
+from binary_split.sizes import format_count, format_size, parse_size
 from binary_split.transports.file import FileSource
 from binary_split.transports.part_list import SUFFIX, ArchivePart, part_name, serialise_part_list
-
-_SIZE = re.compile(r"([1-9][0-9]{0,12})([KMG]?)")
-_FACTORS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
 
 
 @click.command()
@@ -72,18 +68,6 @@ def split(archive: Path, size: str, folder: Path | None, progress: Mode, as_json
         emit_json({"archive": str(archive), "size": total, "parts": rows})
     else:
         say(f"split {format_size(total)} into {format_count(len(parts), 'part')}: {folder / parts[0].name} …")
-
-
-def parse_size(text: str) -> int:
-    """Parse a size as split(1) has it: ``3900M`` is 3900 times 1024 times 1024 bytes.
-
-    Raises:
-        ConfigError: it is none.
-    """
-    match = _SIZE.fullmatch(text)
-    if match is None:
-        raise ConfigError(f"not a size: {text[:40]!r}", hint="Write bytes, or 700M, 2G.")
-    return int(match[1]) * _FACTORS[match[2]]
 
 
 def _write_parts(

@@ -35,7 +35,7 @@ from binary_split.unlock.pipeline import unlock as run_unlock
 
 
 @click.command()
-@archive_place
+@archive_place(has_insecure_http=True)
 @click.option("--version", metavar="V", help="Version that the release must be; a `cbc` archive needs it.")
 @image_option
 @image_id_option

@@ -12,6 +12,7 @@ from binary_split.cli.access import (
     open_trusted,
     trust_options,
 )
+from binary_split.cli.archive_place import archive_place
 from binary_split.cli.fragments import FragmentOrigin, fragment_files_option
 from binary_split.cli.journal import locked_journal, state_option
 from binary_split.cli.options import engine_option, json_option
@@ -21,13 +22,14 @@ from binary_split.config import load_settings
 from binary_split.engines import open_engine
 from binary_split.errors import ConfigError
 from binary_split.sizes import format_count, format_size
+from binary_split.transports import ArchiveLocation
 from binary_split.unlock.proving import choose_installed, prove_installed
 from binary_split.unlock.records import InstalledRelease
 from binary_split.unlock.verifying import verify_layers
 
 
 @click.command()
-@click.argument("archive", type=click.Path(path_type=Path), required=False)
+@archive_place(required=False)
 @fragment_files_option
 @identity_option
 @trust_options
@@ -41,7 +43,7 @@ from binary_split.unlock.verifying import verify_layers
 @progress_option
 @json_option
 def verify(
-    archive: Path | None,
+    archive: ArchiveLocation | None,
     fragment_files: tuple[FragmentOrigin, ...],
     identity_files: tuple[Path, ...],
     trusted_keys: tuple[Path, ...],
@@ -56,6 +58,8 @@ def verify(
     as_json: bool,
 ) -> None:
     """Prove an archive: its signature, every chunk, every digest. The exit code says which proof failed.
+
+    ARCHIVE is a file, NAME.001 of one in parts, https://… or oci://HOST/REPOSITORY:TAG. All of it is read.
 
     Without an ARCHIVE and with --engine: prove a release that was installed there.
     """

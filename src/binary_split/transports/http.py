@@ -8,25 +8,21 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from functools import partial
+from typing import TYPE_CHECKING
 
-from binary_split.archive.crew import Crew, Job
+from binary_split.archive.crew import Crew
 from binary_split.archive.positioned import SharedBytes
 from binary_split.config import LIMITS
 from binary_split.errors import ArchiveUnreachableError
-from binary_split.transports.http_pool import Access
+from binary_split.transports.block import Block, block_starts
+from binary_split.transports.http_pool import verify_url
+from binary_split.transports.mirrors import find_mirrors
 from binary_split.transports.options import HttpOptions
-from binary_split.transports.ranges import RangeClient, Representation
+from binary_split.transports.places import Part, Place, Places
+from binary_split.transports.ranges import RangeClient
 
-
-class _Block:
-    """A stretch of the archive that was asked for, and in time the bytes of it."""
-
-    __slots__ = ("content", "job", "offset")
-
-    def __init__(self, offset: int) -> None:
-        self.offset = offset
-        self.content = b""
-        self.job: Job | None = None
+if TYPE_CHECKING:
+    from binary_split.transports.cache import BlockCache
 
 
 class HttpSource(SharedBytes):
@@ -36,26 +32,24 @@ class HttpSource(SharedBytes):
     in order only. That it is still the same file is checked with every block.
 
     Args:
-        url: ``https://…``, or ``http://`` on loopback; without a user or a password.
-        options: how to reach it.
-        access: opens the URL's own origin.
+        places: where it is.
+        options: name the cache.
 
     Raises:
-        ConfigError: the URL or an option cannot be used.
+        ConfigError: a URL or an option cannot be used.
         ArchiveUnreachableError: the server does not answer.
         ArchiveUnreadableError: it does not have the archive, refuses it, or gives no parts.
     """
 
-    def __init__(self, url: str, options: HttpOptions | None = None, access: Access | None = None) -> None:
-        options = options or HttpOptions()
-        self.url = url
-        self._client = RangeClient(url, options, access)
+    def __init__(self, places: Places, options: HttpOptions) -> None:
+        self._places = places
+        self._cache: BlockCache | None = None
+        self._doubted: set[int] = set()
         self._crew = Crew(LIMITS.http_connections, name="http-block")
         self._lock = threading.Lock()
-        self._blocks: OrderedDict[int, _Block] = OrderedDict()  # the longest unused first
+        self._blocks: OrderedDict[int, Block] = OrderedDict()  # the longest unused first
         try:
-            self._file: Representation = self._client.find()
-            self.size = self._file.size
+            self._take_head(places.find(), options)
         except BaseException:
             self.close()
             raise
@@ -84,19 +78,44 @@ class HttpSource(SharedBytes):
         target[: len(part)] = part
         return len(part)
 
+    def confirm(self, offset: int, size: int) -> None:
+        """Take note that bytes were authentic: the blocks that hold them are worth keeping."""
+        if self._cache is None:
+            return
+        for start in block_starts(offset, size):
+            with self._lock:
+                block = self._blocks.get(start)
+                if block is None or block.is_kept or not block.content or start in self._doubted:
+                    continue
+                block.is_kept = True
+            self._cache.keep(start, block.content)
+            if start in self._doubted:  # meanwhile, by another thread
+                self._cache.drop(start)
+
+    def doubt(self, offset: int, sealed: memoryview) -> bool:
+        """Take note that bytes were not authentic; whether reading them again may give others.
+
+        Their blocks are asked for once more, and then of another place, if there is one.
+        """
+        starts = block_starts(offset, len(sealed))
+        answers = [self._doubt_block(start, offset, sealed) for start in starts]  # all of them are told
+        return any(answers)
+
     def cut(self) -> None:
         """Wait for nothing any more: what is under way fails, and what is asked for from now on."""
-        self._client.cut()
+        self._places.cut()
 
     def close(self) -> None:
         """Close all connections; what is under way fails."""
         if not self.closed:
-            self._client.cut()
+            self._places.cut()
             self._crew.close()
-            self._client.close()
+            self._places.close()
+            if self._cache is not None:
+                self._cache.close()
         super().close()
 
-    def _want(self, offset: int) -> _Block:
+    def _want(self, offset: int) -> Block:
         """Return the block at an offset, which may be on its way; behind the last one ask for more."""
         with self._lock:
             is_next = offset - LIMITS.http_block_bytes in self._blocks
@@ -111,15 +130,63 @@ class HttpSource(SharedBytes):
                 self._blocks.popitem(last=False)
             return block
 
-    def _ask_for(self, offset: int) -> _Block:
+    def _ask_for(self, offset: int) -> Block:
         block = self._blocks.get(offset)
         if block is None:
-            if self._client.is_cut:
+            if self._places.is_cut:
                 raise ArchiveUnreachableError("the archive is not read any more")
-            block = self._blocks[offset] = _Block(offset)
+            block = self._blocks[offset] = Block(offset)
             block.job = self._crew.submit(partial(self._fetch, block))
         return block
 
-    def _fetch(self, block: _Block) -> None:
+    def _take_head(self, head: Part, options: HttpOptions) -> None:
+        """Take the first block, which came when the archive was found, and what is kept of this archive."""
+        self.size = self._places.size
+        block = self._blocks[0] = Block(0)
+        block.content, block.place = head.content, head.place
+        block.is_kept = True  # as it comes each time, it need not be
+        if options.cache is not None:
+            from binary_split.transports.cache import open_cache
+
+            self._cache = open_cache(options, head.content, self.size)
+
+    def _doubt_block(self, start: int, offset: int, sealed: memoryview) -> bool:
+        with self._lock:
+            block = self._blocks.get(start)
+            if block is None or not block.content or not block.holds(offset, sealed):  # somebody was quicker
+                return True
+            if start in self._doubted and not (block.place and self._places.distrust(block.place)):
+                return False
+            self._doubted.add(start)
+            del self._blocks[start]
+        if self._cache is not None:
+            self._cache.drop(start)
+        return True
+
+    def _fetch(self, block: Block) -> None:
         size = min(LIMITS.http_block_bytes, self.size - block.offset)
-        block.content = self._client.fetch(self._file, block.offset, size)
+        if self._cache is not None and block.offset not in self._doubted:
+            kept = self._cache.read(block.offset, size)
+            if kept is not None:
+                block.is_kept, block.content = True, kept
+                return
+        part = self._places.fetch(block.offset, size)
+        block.place, block.content = part.place, part.content
+
+
+def open_http(url: str, options: HttpOptions | None = None) -> HttpSource:
+    """Open an archive on a web server, or on a mirror of it.
+
+    Args:
+        url: ``https://…``, or ``http://`` on loopback; without a user or a password.
+        options: how to reach it.
+
+    Raises:
+        ConfigError: the URL or an option cannot be used.
+        ArchiveError: as for `HttpSource`.
+    """
+    options = options or HttpOptions()
+    verify_url(url, insecure_http=options.insecure_http)
+    wanted = (*find_mirrors(url, options), (url, options))
+    places = [Place(each, partial(RangeClient, each, theirs)) for each, theirs in wanted]
+    return HttpSource(Places(places, options.note), options)

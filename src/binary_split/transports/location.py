@@ -5,20 +5,22 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from binary_split.errors import ArchiveDamagedError
 from binary_split.transports.file import FileSource
+from binary_split.transports.keeping import KeptSource
 from binary_split.transports.options import HttpOptions
 from binary_split.transports.part_list import is_first_part, whole_name
 
 if TYPE_CHECKING:
     from binary_split.transports.http import HttpSource
+    from binary_split.transports.keeping import SourceView
     from binary_split.transports.parts import PartsSource
 
-    Source = FileSource | HttpSource | PartsSource
+    Source = FileSource | HttpSource | PartsSource | SourceView
     """A seekable byte source, which any number of threads may read at once."""
 
 
@@ -27,10 +29,17 @@ _REGISTRY = "oci://"
 
 @dataclass(frozen=True, slots=True)
 class HttpLocation:
-    """An archive on a web server, or in a registry (``oci://``)."""
+    """An archive on a web server, or in a registry (``oci://``).
+
+    Attributes:
+        url: its address.
+        options: how the server is reached.
+        kept: where it is open for all who read it (`keeping`); None: each opens it anew.
+    """
 
     url: str
     options: HttpOptions = field(default_factory=HttpOptions)
+    kept: KeptSource | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
         return self.url
@@ -63,13 +72,32 @@ def open_source(location: ArchiveLocation, *, once: bool = False) -> Source:
 
             return PartsSource(location, once=once)
         return FileSource(location, once=once)
-    from binary_split.transports.http import HttpSource
+    if location.kept is not None:
+        return location.kept.open(lambda: _open_remote(location))
+    return _open_remote(location)
 
+
+def _open_remote(location: HttpLocation) -> HttpSource:
     if location.url.startswith(_REGISTRY):
-        from binary_split.transports.registry import open_registry
+        from binary_split.transports.registry_source import open_registry
 
         return open_registry(location.url, location.options)
-    return HttpSource(location.url, location.options)
+    from binary_split.transports.http import open_http
+
+    return open_http(location.url, location.options)
+
+
+@contextmanager
+def keeping(location: ArchiveLocation) -> Iterator[ArchiveLocation]:
+    """Give the same place, at which all who open the archive share one source; a file needs no such thing."""
+    if not isinstance(location, HttpLocation):
+        yield location
+        return
+    kept = KeptSource()
+    try:
+        yield replace(location, kept=kept)
+    finally:
+        kept.close()
 
 
 @contextmanager

@@ -2,8 +2,41 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+
+Note = Callable[[str], None]
+"""Is told what the person should know and nothing fails of; from any thread."""
+
+
+def _tell_nobody(_text: str) -> None:
+    """Be the note for whoever does not want to know."""
+
+
+@dataclass(frozen=True, slots=True)
+class CacheOptions:
+    """Where blocks of archives are kept for another run, and how many bytes of them."""
+
+    folder: Path
+    max_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """Where else is what lies below a location.
+
+    Attributes:
+        location: how the place of an archive begins.
+        places: what may stand there instead, in the order in which they are asked.
+        ca_file: the only CA to trust for them, PEM; None: as for the archive's own server.
+        insecure_http: allow plain http to them beyond loopback.
+    """
+
+    location: str
+    places: tuple[str, ...]
+    ca_file: Path | None = None
+    insecure_http: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +49,9 @@ class HttpOptions:
         proxy: URL of a proxy; none is taken from the environment.
         bytes_per_s: read no faster; None: as fast as it comes.
         insecure_http: allow plain http beyond loopback: who is on the way can hold it back, not forge it.
+        cache: keeps blocks that were authentic for another run; None: none are kept.
+        mirrors: are asked before the archive's own server.
+        note: is told where a place or a cache fails and the archive is read on all the same.
     """
 
     ca_file: Path | None = None
@@ -23,3 +59,6 @@ class HttpOptions:
     proxy: str | None = None
     bytes_per_s: int | None = None
     insecure_http: bool = False
+    cache: CacheOptions | None = None
+    mirrors: tuple[Mirror, ...] = ()
+    note: Note = field(default=_tell_nobody, compare=False, repr=False)

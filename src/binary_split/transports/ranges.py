@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urljoin, urlsplit
@@ -53,11 +53,13 @@ class Representation:
         url: where it is, behind all redirects.
         size: in bytes.
         validator: its strong ETag, or else when it was last modified; empty: the server names none.
+        head: its first bytes, which came with the answer: a whole block, or all of it.
     """
 
     url: str
     size: int
     validator: str
+    head: bytes = field(default=b"", repr=False)
 
 
 class RangeClient:
@@ -66,61 +68,68 @@ class RangeClient:
     Args:
         url: of the file.
         options: how the server is reached.
+        ended: once it is set nothing is waited for any more.
         access: opens the file's own origin, where not everybody may read it.
+
+    Attributes:
+        last_byte: when the server gave one last, in monotonic seconds.
 
     Raises:
         ConfigError: one of them cannot be used.
     """
 
-    def __init__(self, url: str, options: HttpOptions, access: Access | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        options: HttpOptions,
+        ended: threading.Event,
+        access: Access | None = None,
+    ) -> None:
         self._url = url
         self._insecure_http = options.insecure_http
         verify_url(url, insecure_http=options.insecure_http)
         self._access = access
         self._pace = ReadingPace(options.bytes_per_s)
-        self._ended = threading.Event()
-        self._last_byte = time.monotonic()
+        self._ended = ended
+        self.last_byte = time.monotonic()
         self._anyone = self._own = make_pool(replace(options, client_certificate=None))
         if options.client_certificate is not None:
             self._own = make_pool(options)
-
-    @property
-    def is_cut(self) -> bool:
-        """Whether nothing is read any more."""
-        return self._ended.is_set()
-
-    def cut(self) -> None:
-        """Wait for nothing any more."""
-        self._ended.set()
 
     def close(self) -> None:
         """Close the connections that are not in use."""
         self._own.clear()
         self._anyone.clear()
 
-    def find(self) -> Representation:
-        """Find the file, through redirects.
+    def find(self, patience_s: float) -> Representation:
+        """Find the file, through redirects, and read its first block: whoever opens an archive wants that.
 
         Raises:
             ArchiveUnreachableError: the server does not answer in time.
             ArchiveUnreadableError: it has no such file, refuses it, or gives no parts of it.
         """
-        return self._patiently(self._find, LIMITS.fetch_deadline_s)
+        return self._patiently(self._find, patience_s)
 
-    def fetch(self, file: Representation, offset: int, size: int) -> bytes:
+    def fetch(self, file: Representation, offset: int, size: int, patience_s: float) -> bytes:
         """Return a part of the file.
+
+        Args:
+            file: the file.
+            offset: of the part, in bytes.
+            size: in bytes.
+            patience_s: how long no byte may come before it is given up.
 
         Raises:
             ArchiveUnreachableError: the server was silent for too long, or nothing is read any more.
             ArchiveUnreadableError: it refuses the file now.
             ArchiveChangedError: it has another file there now.
         """
-        return self._patiently(lambda: self._fetch(file, offset, size), LIMITS.http_patience_s)
+        return self._patiently(lambda: self._fetch(file, offset, size), patience_s)
 
     def _find(self) -> Representation:
         url = self._url
         for _hop in range(LIMITS.http_redirects + 1):
-            with self._asked(url, {"Range": "bytes=0-0"}) as response:
+            with self._asked(url, {"Range": f"bytes=0-{LIMITS.http_block_bytes - 1}"}) as response:
                 if response.status in _REDIRECTS:
                     url = self._follow(url, response.headers.get("Location", ""))
                     continue
@@ -130,8 +139,11 @@ class RangeClient:
                         f"the server of {self._url} gives no parts of it",
                         hint="Copy the archive to this machine, or let the server answer range requests.",
                     )
-                _first, _last, total = _parse_content_range(response)
-                return Representation(url, total, _validator(response))
+                first, last, total = _parse_content_range(response)
+                if (first, last) != (0, min(LIMITS.http_block_bytes, total) - 1):
+                    raise PassingError("the server gave another part than was asked for")
+                head = self._read(response, last + 1)
+                return Representation(url, total, _validator(response), head)
         raise ArchiveUnreadableError(f"{self._url} leads from one address to the next without an end")
 
     def _fetch(self, file: Representation, offset: int, size: int) -> bytes:
@@ -153,12 +165,12 @@ class RangeClient:
         parts: list[bytes] = []
         missing = size
         while missing:
-            if self.is_cut:
+            if self._ended.is_set():
                 raise ArchiveUnreachableError("the archive is not read any more")
             part = response.read(min(missing, _STEP_BYTES))
             if not part:
                 raise PassingError("the answer was cut off")
-            self._last_byte = time.monotonic()
+            self.last_byte = time.monotonic()
             self._pace.wait(len(part), self._ended)
             parts.append(part)
             missing -= len(part)
@@ -203,16 +215,16 @@ class RangeClient:
         started = time.monotonic()
         attempt = 0
         while True:
-            if self.is_cut:
+            if self._ended.is_set():
                 raise ArchiveUnreachableError("the archive is not read any more")
             try:
                 return ask()
             except PassingError as error:
-                if time.monotonic() - max(started, self._last_byte) > patience_s:
+                if time.monotonic() - max(started, self.last_byte) > patience_s:
                     raise ArchiveUnreachableError(f"cannot read {self._url}: {error}") from error
                 pause_s = min(LIMITS.backoff_first_s * 2**attempt, LIMITS.http_backoff_cap_s)
                 pause_s *= random.uniform(0.5, 1.0)  # noqa: S311 - a fleet must not come all at once
-                self._ended.wait(max(pause_s, min(error.retry_after_s, LIMITS.retry_after_cap_s)))
+                self._ended.wait(max(pause_s, min(error.retry_after_s, LIMITS.retry_after_cap_s, patience_s)))
                 attempt = min(attempt + 1, 16)
 
 

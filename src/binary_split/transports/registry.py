@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,9 +25,9 @@ from binary_split.errors import (
 )
 from binary_split.oci.blob import hash_bytes
 from binary_split.transports.credentials import find_login
-from binary_split.transports.http import HttpSource
 from binary_split.transports.http_pool import PassingError, explain, make_pool, send, verify_url
 from binary_split.transports.options import HttpOptions
+from binary_split.transports.ranges import RangeClient
 from binary_split.transports.registry_access import RegistryAccess
 
 if TYPE_CHECKING:
@@ -141,17 +142,9 @@ class Registry:
             raise RegistryError(f"the manifest at {self.reference} is another one")
         return _parse_manifest(content, self.reference)
 
-
-def open_registry(text: str, options: HttpOptions) -> HttpSource:
-    """Open an archive in a registry.
-
-    Raises:
-        ConfigError: the reference or an option makes no sense.
-        ArchiveError: as for `Registry.find_archive` and `HttpSource`.
-    """
-    registry = Registry(RegistryReference.parse(text), options)
-    digest = registry.find_archive()
-    return HttpSource(f"{registry.address}/blobs/{digest}", options, registry.access)
+    def open_blob(self, digest: str, ended: threading.Event) -> RangeClient:
+        """Return what reads a blob, until the event is set."""
+        return RangeClient(f"{self.address}/blobs/{digest}", self.options, ended, self.access)
 
 
 def serialise_manifest(digest: str, size: int, annotations: dict[str, str]) -> bytes:

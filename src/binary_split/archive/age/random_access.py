@@ -21,6 +21,9 @@ from binary_split.archive.age.stream import (
 from binary_split.archive.crew import Crew, Job
 from binary_split.archive.positioned import Positioned, SeekableSource
 
+_READINGS = 16
+"""Of one span, whose bytes are not authentic and whose source may have others."""
+
 
 class _Span(ChunkRun):
     """Consecutive chunks that are opened together.
@@ -224,10 +227,22 @@ class SeekableReader(PayloadReader):
 
     def _fetch(self, span: _Span) -> None:
         """Read and decrypt a span as far as it is authentic; runs in any thread."""
-        span.verified, span.intact = 0, False
         offset = span.first * SEALED_BYTES
         size = min(span.count * SEALED_BYTES, self._sealed_size - offset)
-        self._source.read_at(self._start + offset, span.sealed[:size])
+        for _reading in range(_READINGS):
+            self._source.read_at(self._start + offset, span.sealed[:size])
+            self._open(span)
+            if span.intact:
+                self._source.confirm(self._start + offset, size)
+                return
+            failed = span.verified // CHUNK_BYTES * SEALED_BYTES
+            sealed = span.sealed[failed : min(failed + SEALED_BYTES, size)]
+            if not self._source.doubt(self._start + offset + failed, sealed):
+                return
+
+    def _open(self, span: _Span) -> None:
+        """Decrypt a span as far as it is authentic."""
+        span.verified, span.intact = 0, False
         for index, (sealed, plain) in zip(range(span.first, span.end), span.chunks, strict=False):
             is_last = index == self._chunks - 1
             if is_last:

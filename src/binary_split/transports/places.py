@@ -1,0 +1,179 @@
+"""The places of one archive: one that fails gives way to the next, and whatever they give proves itself."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from binary_split.config import LIMITS
+from binary_split.errors import (
+    ArchiveChangedError,
+    ArchiveError,
+    ArchiveUnreachableError,
+    BinarySplitError,
+    ConfigError,
+)
+from binary_split.transports.options import Note
+from binary_split.transports.ranges import RangeClient, Representation
+
+Opener = Callable[[threading.Event], RangeClient]
+"""Makes the client of a place, which is to wait for nothing once the event is set."""
+
+
+class Place:
+    """One server that has the archive, or should.
+
+    Args:
+        url: what it is called.
+        opener: makes its client, when it is first asked.
+    """
+
+    def __init__(self, url: str, opener: Opener) -> None:
+        self.url = url
+        self._opener = opener
+        self._lock = threading.Lock()
+        self._client: RangeClient | None = None
+        self._file: Representation | None = None
+
+    @property
+    def last_byte(self) -> float:
+        """When it gave a byte last, in monotonic seconds."""
+        return 0.0 if self._client is None else self._client.last_byte
+
+    def find(self, ended: threading.Event, patience_s: float) -> Representation:
+        """Return what it has; it is asked once.
+
+        Raises:
+            ArchiveError: as `RangeClient.find`.
+            ConfigError: it cannot be used at all.
+        """
+        with self._lock:
+            if self._file is None:
+                self._client = self._client or self._opener(ended)
+                self._file = self._client.find(patience_s)
+            return self._file
+
+    def fetch(self, whole: int, offset: int, size: int, ended: threading.Event, patience_s: float) -> bytes:
+        """Return a part of the archive, whose size is ``whole``.
+
+        Raises:
+            ArchiveError: as `RangeClient.fetch`; and ArchiveChangedError: it has an archive of another size.
+            ConfigError: it cannot be used at all.
+        """
+        file = self.find(ended, patience_s)
+        if file.size != whole or self._client is None:
+            raise ArchiveChangedError(f"{self.url} has another archive")
+        return self._client.fetch(file, offset, size, patience_s)
+
+    def close(self) -> None:
+        """Close its connections."""
+        if self._client is not None:
+            self._client.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Bytes of the archive, and who gave them."""
+
+    content: bytes
+    place: Place
+
+
+class Places:
+    """Reads one archive from wherever it can be had; for any number of threads.
+
+    A place that is silent is asked again when it is its turn once more; one that refuses, that has another
+    archive or gave what is not authentic is not asked again.
+
+    Args:
+        places: in the order in which they are asked; the archive's own is the last.
+        note: is told of each place that is left.
+
+    Attributes:
+        size: of the archive, in bytes, once it was found.
+    """
+
+    def __init__(self, places: Sequence[Place], note: Note) -> None:
+        self._all = tuple(places)
+        self._places = list(places)
+        self._note = note
+        self._ended = threading.Event()
+        self._lock = threading.Lock()
+        self.size = 0
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether nothing is read any more."""
+        return self._ended.is_set()
+
+    def cut(self) -> None:
+        """Wait for nothing any more."""
+        self._ended.set()
+
+    def close(self) -> None:
+        """Close the connections that are not in use."""
+        for place in self._all:
+            place.close()
+
+    def find(self) -> Part:
+        """Find the archive, and return its first block.
+
+        Raises:
+            ArchiveError: no place has it, as the last one says it.
+            ConfigError: the last place cannot be used at all.
+        """
+        *mirrors, origin = self._all
+        for place in mirrors:
+            try:
+                return self._find_at(place, LIMITS.mirror_patience_s)
+            except (ArchiveError, ConfigError) as error:
+                if self.is_cut:
+                    raise
+                self._leave(place, error)
+        return self._find_at(origin, LIMITS.fetch_deadline_s)
+
+    def fetch(self, offset: int, size: int) -> Part:
+        """Return a part of the archive.
+
+        Raises:
+            ArchiveError: no place gives it, as the last one says it.
+        """
+        started = time.monotonic()
+        while True:
+            with self._lock:
+                place, is_only = self._places[0], len(self._places) == 1
+            patience_s = LIMITS.http_patience_s if is_only else LIMITS.mirror_patience_s
+            try:
+                return Part(place.fetch(self.size, offset, size, self._ended, patience_s), place)
+            except (ArchiveError, ConfigError) as error:
+                last = max(started, *(each.last_byte for each in self._all))
+                is_late = time.monotonic() - last > LIMITS.http_patience_s
+                if self.is_cut or is_late or not self._leave(place, error):
+                    raise
+
+    def distrust(self, place: Place) -> bool:
+        """Ask a place no more, as it gave what is not authentic; False: there is no other one."""
+        return self._leave(place, ArchiveChangedError(f"{place.url} gives bytes that are not authentic"))
+
+    def _find_at(self, place: Place, patience_s: float) -> Part:
+        file = place.find(self._ended, patience_s)
+        self.size = file.size
+        return Part(file.head, place)
+
+    def _leave(self, place: Place, error: BinarySplitError) -> bool:
+        """Go on with the next place, unless somebody has done so; False: there is none."""
+        with self._lock:
+            if place not in self._places:
+                return True
+            if len(self._places) == 1:
+                return False
+            is_first = self._places[0] is place
+            self._places.remove(place)
+            if isinstance(error, ArchiveUnreachableError):
+                self._places.append(place)
+            following = self._places[0]
+        if is_first:
+            self._note(f"{error}; going on with {following.url}")
+        return True
