@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from binary_split.errors import BinarySplitError
+from scripts.generated import keep
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "exit-codes.md"
 _HEAD = """\
@@ -87,13 +88,7 @@ def main(arguments: Sequence[str]) -> int:
     except RegistryError as error:
         print(error, file=sys.stderr)
         return 1
-    if "--check" not in arguments:
-        PAGE.write_text(page, encoding="utf-8")
-        return 0
-    if PAGE.exists() and PAGE.read_text(encoding="utf-8") == page:
-        return 0
-    print(f"{PAGE.name} is not what the errors say; run `make docs`", file=sys.stderr)
-    return 1
+    return keep({PAGE: page}, [], arguments)
 
 
 def _classes(root: type[BinarySplitError]) -> Iterator[type[BinarySplitError]]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from binary_split.agent.app import describe_api as describe_agent
 from binary_split.keyservice.app import describe_api as describe_keyservice
+from scripts.generated import keep
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "openapi"
 SERVICES = {"agent": describe_agent, "keyservice": describe_keyservice}
@@ -29,15 +30,8 @@ def serialise(document: dict[str, Any]) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Write the files, or compare them with ``--check``."""
-    status = 0
-    for service in SERVICES:
-        page, text = FOLDER / f"{service}.json", serialise(describe(service))
-        if "--check" not in arguments:
-            page.write_text(text, encoding="utf-8")
-        elif not page.exists() or page.read_text(encoding="utf-8") != text:
-            print(f"{page.name} is not what the service says; run `make docs`", file=sys.stderr)
-            status = 1
-    return status
+    files = {FOLDER / f"{service}.json": serialise(describe(service)) for service in SERVICES}
+    return keep(files, FOLDER.glob("*.json"), arguments)
 
 
 if __name__ == "__main__":

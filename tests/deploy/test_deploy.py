@@ -115,6 +115,7 @@ def test_the_container_has_stages_no_root_a_health_check_and_options_that_exist(
     container: Path, command: click.Command
 ) -> None:
     text = joined(container)
+    assert re.search(r"^ARG PYTHON=\S+:\d+\.\d+-slim-\w+$", text, re.MULTILINE)  # a version, not "latest"
     assert len(re.findall(r"^FROM \$\{PYTHON\}", text, re.MULTILINE)) == 2
     assert re.search(r"^USER (1000[12]):\1$", text, re.MULTILINE)
     assert "--require-hashes" in text

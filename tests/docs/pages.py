@@ -108,5 +108,15 @@ NOT_RUN = {
         "python3 -m venv /opt/binary-split",
     ): "sets up this machine: root's folders, systemd",
     ("docs/operations.md", "cd deploy && install -d -m 0700 secrets"): "builds and pulls container images",
+    (
+        "docs/packaging.md",
+        "apt install ./binary-split_VERSION_amd64.deb                     # the program",
+    ): "test_debian.py does it in a Debian of its own",
+    (
+        "docs/packaging.md",
+        "# the agent: what it may unlock, by whom, and the token for the key service",
+    ): "sets up this machine; test_debian.py does what of it needs no systemd",
+    ("docs/packaging.md", "python3 -m venv /opt/binary-split"): "test_wheel.py does it in another folder",
+    ("SECURITY.md", "git checkout VERSION"): "there is no such version yet; test_wheel.py builds one twice",
 }
 """Blocks that no test can follow, each by its page and first line, and why."""

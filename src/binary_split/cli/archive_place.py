@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from binary_split.cli.options import FILE
+from binary_split.cli.options import FILE, complete_place
 from binary_split.cli.output import printable, warn
 from binary_split.config import load_settings
 from binary_split.errors import ConfigError
@@ -63,7 +63,10 @@ def archive_place(
         result = _with_place(command, passes_insecure_http=has_insecure_http)
         options = _OPTIONS if has_insecure_http else (*_OPTIONS, _INSECURE)
         argument = click.argument(
-            "archive", metavar="ARCHIVE" if required else "[ARCHIVE]", required=required
+            "archive",
+            metavar="ARCHIVE" if required else "[ARCHIVE]",
+            required=required,
+            shell_complete=complete_place,
         )
         for option in reversed((argument, *options)):
             result = option(result)

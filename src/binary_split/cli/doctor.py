@@ -11,7 +11,7 @@ from binary_split.cli.access import trusted_keys_options
 from binary_split.cli.device_keys import device_key_option
 from binary_split.cli.findings import Table, describe_findings
 from binary_split.cli.journal import state_option
-from binary_split.cli.options import FILE, engine_option, json_option
+from binary_split.cli.options import FILE, complete_place, engine_option, json_option
 from binary_split.cli.output import emit_json
 from binary_split.config import Settings, load_settings
 from binary_split.doctor import Finding, Subject, Verdict, run_checks
@@ -22,7 +22,7 @@ from binary_split.transports.options import HttpOptions
 
 
 @click.command()
-@click.argument("archive", required=False)
+@click.argument("archive", required=False, shell_complete=complete_place)
 @click.option("--version", metavar="V", help="Version that the release must be; a `cbc` archive needs it.")
 @trusted_keys_options
 @click.option("--key-service", metavar="URL", help="The key service [env: BINARY_SPLIT_KEY_SERVICE].")

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from binary_split.cli.output import silence_stdout
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 BROKEN_PIPE = 141
 """What a shell reports of a program that SIGPIPE ended; ours ends by itself, so that it can tidy up."""
@@ -49,6 +52,14 @@ class LazyGroup(click.Group):
         rows = [(name, self._lazy[name][2]) for name in self.list_commands(ctx)]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the commands that begin so, and options, importing none."""
+        from click.shell_completion import CompletionItem
+
+        names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
+        commands = [CompletionItem(name, help=self._lazy[name][2]) for name in names]
+        return commands + click.Command.shell_complete(self, ctx, incomplete)
 
 
 @contextmanager

@@ -110,6 +110,7 @@ def run(arguments: Sequence[str] | None = None, program: str | None = None) -> i
 def _report_missing(module: str, arguments: Sequence[str]) -> int:
     # both services are built of the same
     extra = "agent" if arguments[:1] == ["agent"] else _OPTIONAL[module]
-    hint = f"Install it: pip install 'binary-split[{extra}]'"
+    on_debian = "" if extra == "agent" else ", or Debian's package binary-split-keyservice"
+    hint = f"Install it: pip install 'binary-split[{extra}]'{on_debian}"
     report_error(ConfigError(f"this command needs {module}, which is not installed", hint=hint))
     return ConfigError.exit_code

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from binary_split.config import LIMITS
 from binary_split.files import read_secret
 from binary_split.model import Fragment
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 FILE = click.Path(path_type=Path, allow_dash=True)
 
@@ -43,6 +47,13 @@ engine_option = click.option(
     metavar="E",
     help="`docker` (default), `podman`, or `oci:DIR`: an OCI layout folder, which puts plaintext on disk.",
 )
+
+
+def complete_place(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Let a shell complete files where a URL may stand as well."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(incomplete, type="file")]
 
 
 def read_fragment(path: Path) -> Fragment:
