@@ -1,6 +1,6 @@
 # Everything a developer types. `make help` lists it; each target first makes .venv what it must be.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast coverage test-engines lint bench soak format docs bootstrap test-tools dist deb test-packages audit
+.PHONY: help demo test test-fast coverage test-engines lint bench soak format docs bootstrap test-tools dist deb test-packages audit mutants
 
 # Imports take twice as long without bytecode, and start-up time is a promise that is tested.
 unexport PYTHONDONTWRITEBYTECODE
@@ -39,6 +39,9 @@ bench: bootstrap test-tools  ## measure what is promised, against openssl, age, 
 
 coverage: bootstrap test-tools  ## all tests again, with the branches that none of them takes
 	$(PYTEST) $(SIDE_BY_SIDE) -m "not soak and not newer_engine and not packages" --cov --cov-report=term --cov-report=html:build/coverage
+
+mutants: bootstrap  ## change the formats and decisions one by one, and list what no test notices
+	scripts/mutants
 
 lint: bootstrap  ## style, types, layers, generated pages
 	$(PYTHON) -m ruff check .

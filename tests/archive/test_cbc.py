@@ -140,6 +140,14 @@ def test_any_seek_and_read_equals_the_slice() -> None:
     compare()
 
 
+@pytest.mark.parametrize(
+    ("start", "size", "blocks"), [(0, 1, 2), (0, 16, 2), (0, 17, 3), (15, 2, 3), (16, 16, 2), (40, 100, 8)]
+)
+def test_a_stretch_costs_its_blocks_and_the_one_before(start: int, size: int, blocks: int) -> None:
+    reader = CbcReader(io.BytesIO(seal(bytes(200))), FRAGMENT)
+    assert reader.sealed_bytes(start, size) == blocks * BLOCK
+
+
 def test_seek_counts_from_start_position_and_end() -> None:
     reader = CbcReader(io.BytesIO(seal(b"0123456789" * 5)), FRAGMENT)
     assert reader.seek(-3, os.SEEK_END) == 47
