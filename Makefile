@@ -1,6 +1,6 @@
 # Everything a developer types. `make help` lists it; each target first makes .venv what it must be.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-engines lint bench soak format docs bootstrap test-tools
+.PHONY: help demo test test-fast test-engines faults lint bench soak format docs bootstrap test-tools
 
 # Imports take twice as long without bytecode, and start-up time is a promise that is tested.
 unexport PYTHONDONTWRITEBYTECODE
@@ -27,8 +27,12 @@ test-fast: bootstrap  ## the tests that need no engine and take milliseconds
 test-engines: bootstrap test-tools  ## the tests on a newer Docker Engine, with both of its image stores
 	$(PYTEST) -m "newer_engine and not soak"
 
-soak: bootstrap test-tools  ## the long tests: many kills, many rounds
-	$(PYTEST) -m soak
+faults: bootstrap test-tools  ## the tests of docs/faults.md, and that page with what became of them
+	$(PYTEST) $(SIDE_BY_SIDE) -m "fault and not soak and not newer_engine" \
+	  --fault-outcomes tests/faults/outcomes.json; status=$$?; $(PYTHON) -m scripts.faults && exit $$status
+
+soak: bootstrap test-tools  ## the long tests: many kills, many rounds; ends by itself, within 30 minutes
+	timeout --foreground --signal=INT 30m $(PYTEST) -m "soak and not newer_engine"
 
 bench: bootstrap test-tools  ## measure against openssl, age, pyrage and `docker load`; releases a second
 	$(PYTHON) -m scripts.bench
@@ -41,6 +45,7 @@ lint: bootstrap  ## style, types, layers, generated pages
 	$(PYTHON) -m mypy --strict
 	.venv/bin/lint-imports --no-logo
 	$(PYTHON) -m scripts.exit_codes --check
+	$(PYTHON) -m scripts.faults --check
 	$(PYTHON) -m scripts.openapi --check
 
 format: bootstrap  ## put the code in its form
@@ -49,6 +54,7 @@ format: bootstrap  ## put the code in its form
 
 docs: bootstrap  ## write the generated pages again
 	$(PYTHON) -m scripts.exit_codes
+	$(PYTHON) -m scripts.faults
 	$(PYTHON) -m scripts.openapi
 
 bootstrap:

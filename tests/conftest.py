@@ -20,6 +20,8 @@ from bed.podman import PrivatePodman
 from bed.unavailable import Unavailable
 from tests.commandline import CommandLine
 
+pytest_plugins = ["tests.reporting.seeds", "tests.reporting.soaking", "tests.reporting.faults"]
+
 ENGINE_FIXTURES = {
     "vendor_engine",
     "device_engine",

@@ -210,6 +210,7 @@ def test_a_device_unlocks_runs_and_checks_the_release(
     assert service.requests() == asked, "the key service was asked although all images were there"
 
 
+@pytest.mark.fault(51)
 def test_a_revoked_token_is_28_and_an_absent_service_22(
     device: CommandLine, service: KeyService, token: Token, release: Release, fresh_device: PrivateDockerd
 ) -> None:
@@ -256,6 +257,7 @@ def test_the_facade_does_the_original_job_with_the_same_service(
     assert fresh_device.image_ids() == release.ids
 
 
+@pytest.mark.fault(38)
 def test_token_and_fragment_are_seen_nowhere(
     device: CommandLine,
     service: KeyService,
@@ -294,6 +296,7 @@ def test_token_and_fragment_are_seen_nowhere(
     assert_no_secret(service, token, b"\n".join([*seen, caplog.text.encode()]))
 
 
+@pytest.mark.fault(38)
 def test_token_and_fragment_are_seen_nowhere_when_all_fails(
     device: CommandLine, service: KeyService, token: Token, release: Release, tmp_path: Path
 ) -> None:
@@ -324,6 +327,7 @@ def assert_no_secret(service: KeyService, token: Token, seen: bytes) -> None:
         assert shape not in seen
 
 
+@pytest.mark.fault(38)
 def test_the_docker_program_is_not_given_the_token(
     cli: CommandLine, release: Release, fresh_device: PrivateDockerd, program: Callable[[str], Path]
 ) -> None:

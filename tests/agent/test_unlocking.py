@@ -36,6 +36,7 @@ def test_an_empty_device_becomes_ready_and_says_what_it_has(
         assert agent.ask("GET", "/readyz").status == 200
 
 
+@pytest.mark.fault(47)
 def test_again_is_ready_at_once_without_a_fragment(place: Place, vendor: Vendor) -> None:
     with place.agent_running() as agent:
         agent.unlock()
@@ -105,6 +106,7 @@ def test_a_version_that_the_archive_is_not_is_refused(place: Place) -> None:
         assert agent.wait()["error"]["code"] == "image-mismatch"
 
 
+@pytest.mark.fault(24)
 def test_an_older_release_than_the_installed_one_is_refused(place: Place) -> None:
     with place.agent_running() as agent:
         agent.unlock(archive="newer")
@@ -133,6 +135,7 @@ def test_readiness_is_asked_of_the_engine_again(place: Place, monkeypatch: pytes
         assert unlocker.status().state == "idle"
 
 
+@pytest.mark.fault(38)
 def test_no_secret_is_in_the_state_the_log_or_a_repr(
     place: Place, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:

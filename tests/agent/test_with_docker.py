@@ -45,6 +45,7 @@ def test_an_empty_engine_becomes_ready_with_every_image_and_live_progress(
         assert ran.stdout.strip() == f"{ref.name} 1.0.0 is running"
 
 
+@pytest.mark.fault(47)
 def test_again_loads_nothing_leaves_nothing_and_asks_for_no_fragment(
     docked: Place, fresh_device: PrivateDockerd, vendor: Vendor
 ) -> None:
@@ -59,6 +60,7 @@ def test_again_loads_nothing_leaves_nothing_and_asks_for_no_fragment(
     assert fresh_device.ask("GET", '/images/json?filters={"dangling":["true"]}') == []
 
 
+@pytest.mark.fault(46)
 def test_two_posts_and_the_program_at_once_are_one_load(
     docked: Place, fresh_device: PrivateDockerd, large: AgeRelease, vendor: Vendor, cli: CommandLine
 ) -> None:
@@ -84,6 +86,7 @@ def test_two_posts_and_the_program_at_once_are_one_load(
     assert parse_pins(fresh_device.image_ids()) == large.pins
 
 
+@pytest.mark.fault(46)
 def test_the_agent_waits_for_the_program_and_says_so(
     docked: Place, fresh_device: PrivateDockerd, large: AgeRelease, vendor: Vendor, cli: CommandLine
 ) -> None:
@@ -160,6 +163,7 @@ def test_a_damaged_layer_is_an_error_and_nothing_is_loaded(
         assert agent.wait()["state"] == "ready"
 
 
+@pytest.mark.fault(40)
 def test_an_engine_that_is_away_is_an_error_with_a_cure_and_comes_back(
     docked: Place, fresh_device: PrivateDockerd
 ) -> None:
@@ -175,6 +179,7 @@ def test_an_engine_that_is_away_is_an_error_with_a_cure_and_comes_back(
         assert agent.wait()["state"] == "ready"
 
 
+@pytest.mark.fault(50)
 def test_a_status_is_answered_while_a_load_runs_and_readers_vanish(docked: Place) -> None:
     with docked.agent_running() as agent:
         agent.wait()
@@ -186,6 +191,7 @@ def test_a_status_is_answered_while_a_load_runs_and_readers_vanish(docked: Place
         assert _states(agent)[-1] == "ready"
 
 
+@pytest.mark.fault(43)
 def test_an_engine_that_hangs_holds_up_neither_status_nor_cancelling(
     docked: Place, fresh_device: PrivateDockerd
 ) -> None:

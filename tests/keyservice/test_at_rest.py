@@ -51,6 +51,7 @@ def test_two_fragments_sealed_alike_differ(state: Path) -> None:
     assert envelope.seal_fragment("k", Fragment(FRAGMENT)) != envelope.seal_fragment("k", Fragment(FRAGMENT))
 
 
+@pytest.mark.fault(56)
 def test_two_rows_swapped_fail_authentication(store: Store, state: Path) -> None:
     store.keys.add("k2", Fragment(b"another"))
     tokens = [store.tokens.issue(key_id, lifetime=HOUR).text for key_id in ("k1", "k2")]
@@ -79,6 +80,7 @@ def test_the_check_value_is_no_fragment(store: Store, state: Path) -> None:
         store.release(token)
 
 
+@pytest.mark.fault(55)
 def test_a_missing_key_encryption_key_is_refused_and_none_is_made(state: Path) -> None:
     (state / "kek").unlink()
     with pytest.raises(KeyEncryptionKeyError, match="cannot read"):
@@ -89,6 +91,7 @@ def test_a_missing_key_encryption_key_is_refused_and_none_is_made(state: Path) -
     assert not (state / "kek").exists()
 
 
+@pytest.mark.fault(55)
 def test_another_stores_key_encryption_key_is_refused(state: Path) -> None:
     before = bytes(32)
     (state / "kek").write_bytes(before)

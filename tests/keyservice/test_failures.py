@@ -18,6 +18,7 @@ from binary_split.model import Fragment
 from tests.keyservice.conftest import FRAGMENT, HOUR, Service
 
 
+@pytest.mark.fault(52)
 def test_a_locked_database_is_503_and_the_service_recovers(own_service: Service, state: Path) -> None:
     token = own_service.issue()
     own_service.store.close()  # a pooled connection would keep the other program from its lock
@@ -34,6 +35,7 @@ def test_a_locked_database_is_503_and_the_service_recovers(own_service: Service,
     assert own_service.ask(path="/readyz").status_code == 200
 
 
+@pytest.mark.fault(52, 53)
 def test_another_writer_is_503_since_no_record_can_be_made_and_then_fragments_flow(
     own_service: Service, state: Path
 ) -> None:
@@ -48,6 +50,7 @@ def test_another_writer_is_503_since_no_record_can_be_made_and_then_fragments_fl
     assert own_service.ask(token).status_code == 200
 
 
+@pytest.mark.fault(52)
 def test_a_full_disk_is_named_and_leaves_the_store_usable(store: Store) -> None:
     token = store.tokens.issue("k1", lifetime=HOUR).text
     store.close()
@@ -62,6 +65,7 @@ def test_a_full_disk_is_named_and_leaves_the_store_usable(store: Store) -> None:
     assert store.release(token).reveal() == FRAGMENT
 
 
+@pytest.mark.fault(52, 53)
 def test_on_a_full_disk_no_fragment_leaves_and_no_use_is_spent_until_there_is_room(store: Store) -> None:
     store.devices.add("d1")
     store.grants.add("k1", device_id="d1", uses=10_000)

@@ -157,6 +157,7 @@ def test_two_processes_never_oversell_a_grant(place: Place) -> None:
     store.close()
 
 
+@pytest.mark.fault(51)
 @pytest.mark.slow
 def test_a_revocation_by_one_process_is_seen_at_the_next_request_by_another(place: Place) -> None:
     store = place.open(busy_timeout_s=20)

@@ -68,6 +68,7 @@ def test_a_flipped_bit_in_any_layer_is_noticed_and_the_image_named(tmp_path: Pat
                 scan(pack({**parts, name: damaged}))
 
 
+@pytest.mark.fault(20)
 @every_style
 def test_a_part_that_is_missing_is_noticed(tmp_path: Path, style: Style) -> None:
     parts = unpack(make_release(tmp_path, style)[0])
@@ -79,6 +80,7 @@ def test_a_part_that_is_missing_is_noticed(tmp_path: Path, style: Style) -> None
                 scan(pack(without))
 
 
+@pytest.mark.fault(20)
 def test_a_blob_that_is_not_what_its_name_says_is_noticed(tmp_path: Path) -> None:
     parts = unpack(make_release(tmp_path, "oci")[0])
     config = manifest_of(parts)[0]["Config"]

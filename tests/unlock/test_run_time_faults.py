@@ -52,6 +52,7 @@ def names_of(engine: Engine) -> set[str]:
     return {str(ref) for image in engine.list_images() for ref in image.refs}
 
 
+@pytest.mark.fault(43)
 def test_an_engine_that_stops_for_a_while_is_named_and_waited_for(
     fresh_device: PrivateDockerd, large: Sealed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -79,6 +80,7 @@ def test_an_engine_that_stops_for_a_while_is_named_and_waited_for(
     assert parse_pins(fresh_device.image_ids()) == large.pins
 
 
+@pytest.mark.fault(46)
 def test_two_unlocks_of_one_release_load_once_and_both_report_it(
     cli: CommandLine, fresh_device: PrivateDockerd, large: Sealed
 ) -> None:
@@ -95,6 +97,7 @@ def test_two_unlocks_of_one_release_load_once_and_both_report_it(
 
 
 class TestFullDisk:
+    @pytest.mark.fault(44)
     def test_is_known_before_anything_is_touched(
         self,
         cramped: PrivateDockerd,
@@ -113,6 +116,7 @@ class TestFullDisk:
         unlock(order_of(large), engine, Fragments(), journal)
         assert names_of(engine) == set(map(str, large.images))
 
+    @pytest.mark.fault(44, 48)
     def test_in_the_middle_leaves_nothing_and_room_is_all_it_takes(
         self,
         cramped: PrivateDockerd,
@@ -135,6 +139,7 @@ class TestFullDisk:
         unlock(order_of(large), engine, Fragments(), journal)
         assert names_of(engine) == set(map(str, large.images))
 
+    @pytest.mark.fault(44)
     def test_of_the_journal_is_said_before_the_engine_is_touched(
         self,
         fresh_device: PrivateDockerd,
@@ -150,6 +155,7 @@ class TestFullDisk:
             unlock(order_of(large), engine, Fragments(), journal)
         assert fresh_device.image_ids() == {}
 
+    @pytest.mark.fault(44)
     def test_a_read_only_journal_is_said_too(
         self,
         fresh_device: PrivateDockerd,

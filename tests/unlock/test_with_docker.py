@@ -40,6 +40,7 @@ def all_images(device: PrivateDockerd) -> list[str]:
     return sorted(image["Id"] for image in device.ask("GET", "/images/json?all=1"))
 
 
+@pytest.mark.fault(47)
 @pytest.mark.parametrize("style", ["oci", "classic"])
 def test_every_image_is_there_and_a_second_unlock_asks_for_nothing(
     engine: Engine, fresh_device: PrivateDockerd, sealed: Sealed, classic: Sealed, style: str
@@ -64,6 +65,7 @@ def test_an_upgrade_adds_and_keeps_what_was_there(
     assert parse_pins(fresh_device.image_ids()) == {**sealed.pins, **newer.pins}
 
 
+@pytest.mark.fault(5)
 def test_damage_in_any_region_loads_nothing_and_good_input_then_unlocks(
     engine: Engine, fresh_device: PrivateDockerd, sealed: Sealed, tmp_path: Path
 ) -> None:
@@ -82,6 +84,7 @@ def test_damage_in_any_region_loads_nothing_and_good_input_then_unlocks(
     assert parse_pins(fresh_device.image_ids()) == {**older.pins, **sealed.pins}
 
 
+@pytest.mark.fault(23)
 def test_images_that_are_not_the_releases_are_refused_before_loading(
     engine: Engine, fresh_device: PrivateDockerd, sealed: Sealed, tmp_path: Path
 ) -> None:
@@ -103,6 +106,7 @@ def test_images_that_are_not_the_releases_are_refused_before_loading(
     assert parse_pins(fresh_device.image_ids()) == sealed.pins
 
 
+@pytest.mark.fault(5)
 def test_unauthenticated_still_catches_a_damaged_layer(
     engine: Engine, fresh_device: PrivateDockerd, sealed: Sealed, tmp_path: Path
 ) -> None:

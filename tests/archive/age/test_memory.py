@@ -90,6 +90,7 @@ def test_a_large_archive_that_is_one_byte_short_is_refused_at_once() -> None:
         SeekableReader(source, KEY, start=0)
 
 
+@pytest.mark.fault(17)
 @pytest.mark.slow
 def test_random_access_to_two_gibibytes_keeps_memory_flat() -> None:
     size = 2 * GIB + 1
@@ -99,6 +100,7 @@ def test_random_access_to_two_gibibytes_keeps_memory_flat() -> None:
     assert growth < ALLOWED_GROWTH
 
 
+@pytest.mark.fault(17)
 @pytest.mark.slow
 def test_four_gibibytes_in_order_keep_memory_flat() -> None:
     size = 4 * GIB + 1
@@ -107,6 +109,7 @@ def test_four_gibibytes_in_order_keep_memory_flat() -> None:
     assert growth < ALLOWED_GROWTH
 
 
+@pytest.mark.fault(17)
 def test_sealing_keeps_memory_flat() -> None:
     class Counter:
         total = 0
