@@ -82,9 +82,9 @@ def _is_fault(node: ast.AST) -> bool:
 
 def _numbers(mark: ast.expr) -> Iterator[int]:
     for node in ast.walk(mark):
-        if _is_fault(node):
-            assert isinstance(node, ast.Call)
-            numbers = [ast.literal_eval(argument) for argument in node.args]
-            if not numbers or not all(isinstance(number, int) for number in numbers):
-                raise MarkError(f"{ast.unparse(node)} has no numbers")
-            yield from numbers
+        if isinstance(node, ast.Call) and _is_fault(node):
+            numbers = [argument.value for argument in node.args if isinstance(argument, ast.Constant)]
+            known = [number for number in numbers if isinstance(number, int)]
+            if not known or len(known) < len(node.args):
+                raise MarkError(f"{ast.unparse(node)}: its numbers are to be written out")
+            yield from known
