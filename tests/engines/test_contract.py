@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -133,6 +134,8 @@ def test_the_engine_describes_itself(kind: Kind) -> None:
     assert description.version[0].isdigit()
     assert description.store
     assert description.address
+    machine = {"x86_64": "linux/amd64", "aarch64": "linux/arm64"}.get(platform.machine())
+    assert description.platform == (None if description.kind == "oci" else machine)
     assert description.id_kind is (IdKind.MANIFEST if description.store == "containerd" else IdKind.CONFIG)
     assert str(description) == (
         f"{description.kind} {description.version} ({description.store}) at {description.address}"

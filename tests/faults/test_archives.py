@@ -16,7 +16,7 @@ from tests.archives import (
     retag,
     rewrite_tar,
 )
-from tests.faults.device import OTHERS, Device
+from tests.faults.device import NAMES, OTHERS, Device
 from tests.forgeries import AT_OPENING, AT_READING
 from tests.releases import KEY, make_age_release, pack, replaced, seal_plain, unpack
 from tests.unlock.test_pipeline import become_root, regions
@@ -179,6 +179,16 @@ def test_an_index_that_is_none(device: Device, content: bytes) -> None:
     device.refuses_age(seal_plain(pack(replaced(unpack(device.age.plain), "index.json", content))), FORMAT)
 
 
+@pytest.mark.fault(22)
+def test_images_for_another_machine(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bed.release.platform.machine", lambda: "s390x")
+    foreign = make_age_release(device.file("foreign"), "1.1.0", names=NAMES, sequence=8)
+    device.assert_refused(device.unlock_age(foreign.path), 86, "linux/s390x", "--any-platform")
+    ran = device.unlock_age(foreign.path, "--any-platform", "--json")
+    assert {row["ref"] for row in ran.document["images"]} == set(map(str, foreign.images))
+    device.forget_new()
+
+
 @pytest.mark.fault(23)
 def test_an_image_too_many_that_would_move_anothers_reference(device: Device) -> None:
     tar = retag(device.cbc.tar, device.file("extra.tar"), str(device.cbc.images[0]), more=OTHERS)
@@ -201,7 +211,7 @@ def test_a_fifo_a_folder_and_nothing(device: Device) -> None:
             device.assert_refused(ran, UNREADABLE, name)
 
 
-@pytest.mark.fault(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 15, 18, 20, 21, 23, 24, 25, 47)
+@pytest.mark.fault(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 15, 18, 20, 21, 22, 23, 24, 25, 47)
 def test_after_all_of_them_good_archives_unlock_and_run(device: Device) -> None:
     for unlock, release in ((device.unlock_cbc, device.cbc), (device.unlock_age, device.age)):
         ran = unlock(release.path, "--json")
