@@ -14,7 +14,9 @@ from bed.dockerd import PrivateDockerd
 from tests.agent.clients import Client
 from tests.agent.places import Place, Vendor
 from tests.archives import flip_bit, parse_pins
+from tests.canary import assert_in_no_file, canary_of
 from tests.commandline import CommandLine, Ran
+from tests.engines.conftest import wait_for_none
 from tests.releases import AgeRelease
 
 pytestmark = pytest.mark.slow
@@ -149,6 +151,7 @@ def test_a_cancelled_unlock_leaves_the_engine_as_it_was_and_may_begin_again(
     assert parse_pins(fresh_device.image_ids()) == large.pins
 
 
+@pytest.mark.fault(10, 48)
 def test_a_damaged_layer_is_an_error_and_nothing_is_loaded(
     docked: Place, fresh_device: PrivateDockerd, large: AgeRelease, tmp_path: Path
 ) -> None:
@@ -159,6 +162,8 @@ def test_a_damaged_layer_is_an_error_and_nothing_is_loaded(
         agent.unlock()
         assert agent.wait()["error"]["code"] == "archive-damaged"
         assert fresh_device.image_ids() == {}
+        assert wait_for_none(lambda: [str(left) for left in fresh_device.leftovers()]) == []
+        assert_in_no_file(map(canary_of, large.images), docked.state, fresh_device.data_root)
         agent.unlock(archive="stick")
         assert agent.wait()["state"] == "ready"
 

@@ -13,7 +13,6 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -33,6 +32,7 @@ from binary_split.errors import (
 )
 from binary_split.model import ImageRef
 from tests.archives import Sealed
+from tests.canary import files_with
 from tests.engines.conftest import Serve, wait_for_none
 from tests.engines.scripted import Peer, say, swallow_and_say
 
@@ -375,16 +375,6 @@ class TestSaving:
         assert "GET /images/get" not in engine.requests
 
 
-def holds(folder: Path, needle: bytes) -> list[Path]:
-    found = []
-    for parent, _folders, names in os.walk(folder):
-        for path in (Path(parent) / name for name in names):
-            with suppress(FileNotFoundError):  # the engine is removing it
-                if path.is_file() and needle in path.read_bytes():
-                    found.append(path)
-    return found
-
-
 @pytest.mark.fault(48)
 def test_an_aborted_load_leaves_no_plaintext_in_the_engines_folder(
     fresh_device: PrivateDockerd, monkeypatch: pytest.MonkeyPatch, release: Sealed
@@ -400,7 +390,6 @@ def test_an_aborted_load_leaves_no_plaintext_in_the_engines_folder(
     with pytest.raises(InterruptedError):
         open_engine(None).load(abort())
     spool = fresh_device.data_root / "tmp"
-    left = wait_for_none(lambda: [str(path) for path in holds(spool, CANARY)])
-    assert left == []
+    assert wait_for_none(lambda: list(map(str, files_with([CANARY], spool)))) == []
     assert wait_for_none(lambda: [str(path) for path in fresh_device.leftovers()]) == []
     assert fresh_device.ask("GET", "/images/json?all=1") == []

@@ -117,7 +117,6 @@ def test_dropped_packets_end_by_the_deadline(hurried: Client) -> None:
         hurried.fetch(f"https://127.0.0.1:{port}")
 
 
-@pytest.mark.fault(27)
 def test_silence_is_a_timeout_and_tried_again(client: Client, serve: Serve) -> None:
     client.limits = Limits(read_timeout_s=0.2)
     server = serve(drip_after_request(b"", b"x", pause_s=2), OK)

@@ -33,7 +33,9 @@ from binary_split.unlock.opening import Trust
 from binary_split.unlock.order import FragmentSource, UnlockOrder, UnlockResult
 from binary_split.unlock.pipeline import unlock
 from tests.archives import FRAGMENT, Fragments, NoFragments, encrypt, flip_bit, parse_pins
+from tests.canary import assert_in_no_file, canary_of
 from tests.commandline import CommandLine, Ran
+from tests.engines.conftest import wait_for_none
 from tests.forgeries import AT_OPENING, AT_READING, resigned
 from tests.releases import (
     ANYONE,
@@ -532,7 +534,7 @@ class TestWithDocker:
         said = fresh_device.docker("run", "--rm", "--network", "none", "azaion/flights:1.0.0").stdout
         assert said == "azaion/flights 1.0.0 is running\n"
 
-    @pytest.mark.fault(10, 11, 13, 20)
+    @pytest.mark.fault(10, 11, 13, 20, 48)
     def test_damage_forgery_and_foreign_signatures_leave_no_image(
         self, engine: Engine, fresh_device: PrivateDockerd, release: AgeRelease, tmp_path: Path
     ) -> None:
@@ -551,6 +553,8 @@ class TestWithDocker:
             with pytest.raises(BinarySplitError):
                 self.run(engine, path, trust)
             assert fresh_device.ask("GET", "/images/json?all=1") == []
+        assert wait_for_none(lambda: [str(left) for left in fresh_device.leftovers()]) == []
+        assert_in_no_file(map(canary_of, release.images), tmp_path / "state", fresh_device.data_root)
         self.run(engine, release.path)
         assert parse_pins(fresh_device.image_ids()) == release.pins
 

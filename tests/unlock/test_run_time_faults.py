@@ -24,6 +24,7 @@ from binary_split.unlock.journal import Journal
 from binary_split.unlock.order import UnlockOrder
 from binary_split.unlock.pipeline import unlock
 from tests.archives import FRAGMENT, Fragments, Sealed, make_sealed, parse_pins
+from tests.canary import assert_in_no_file, canary_of
 from tests.cli.conftest import pin_options
 from tests.commandline import CommandLine
 from tests.engines.conftest import wait_for_none
@@ -53,8 +54,15 @@ def names_of(engine: Engine) -> set[str]:
 
 
 @pytest.mark.fault(43)
+@pytest.mark.parametrize(
+    "seconds", [LIMITS.stall_s + 3, pytest.param(60, marks=pytest.mark.soak(minutes=1.5))], ids=str
+)
 def test_an_engine_that_stops_for_a_while_is_named_and_waited_for(
-    fresh_device: PrivateDockerd, large: Sealed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fresh_device: PrivateDockerd,
+    large: Sealed,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: float,
 ) -> None:
     engine = connect(fresh_device, monkeypatch)
     journal = Journal(tmp_path / "state", engine.describe())
@@ -67,7 +75,7 @@ def test_an_engine_that_stops_for_a_while_is_named_and_waited_for(
         if progress.done and not stopped.is_set():
             stopped.set()
             os.kill(pid, signal.SIGSTOP)
-            threading.Timer(LIMITS.stall_s + 3, os.kill, (pid, signal.SIGCONT)).start()
+            threading.Timer(seconds, os.kill, (pid, signal.SIGCONT)).start()
 
     unlock(order_of(large), engine, Fragments(), journal, report=report)
     assert stopped.is_set()
@@ -135,6 +143,7 @@ class TestFullDisk:
             unlock(order_of(large), engine, Fragments(), journal)
         assert engine.list_images() == ()
         assert wait_for_none(lambda: [str(left) for left in cramped.leftovers()]) == []
+        assert_in_no_file(map(canary_of, large.images), tmp_path / "state", cramped.data_root)
         filler.unlink()
         unlock(order_of(large), engine, Fragments(), journal)
         assert names_of(engine) == set(map(str, large.images))

@@ -14,6 +14,7 @@ from binary_split.unlock.journal import Journal
 from binary_split.unlock.order import UnlockOrder, UnlockResult
 from binary_split.unlock.pipeline import unlock
 from tests.archives import Fragments, NoFragments, Sealed, encrypt, flip_bit, make_sealed, parse_pins, retag
+from tests.canary import assert_in_no_file, canary_of
 from tests.engines.conftest import wait_for_none
 from tests.unlock.conftest import NAMES
 from tests.unlock.test_pipeline import regions
@@ -65,7 +66,7 @@ def test_an_upgrade_adds_and_keeps_what_was_there(
     assert parse_pins(fresh_device.image_ids()) == {**sealed.pins, **newer.pins}
 
 
-@pytest.mark.fault(5)
+@pytest.mark.fault(5, 48)
 def test_damage_in_any_region_loads_nothing_and_good_input_then_unlocks(
     engine: Engine, fresh_device: PrivateDockerd, sealed: Sealed, tmp_path: Path
 ) -> None:
@@ -79,6 +80,7 @@ def test_damage_in_any_region_loads_nothing_and_good_input_then_unlocks(
             run(engine, path, sealed)
         assert all_images(fresh_device) == before
     assert wait_for_none(lambda: [str(folder) for folder in fresh_device.leftovers()]) == []
+    assert_in_no_file(map(canary_of, sealed.images), journal_of(engine).folder, fresh_device.data_root)
     assert parse_pins(fresh_device.image_ids()) == older.pins
     run(engine, sealed.path, sealed)
     assert parse_pins(fresh_device.image_ids()) == {**older.pins, **sealed.pins}
