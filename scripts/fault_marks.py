@@ -60,11 +60,12 @@ class _Module:
             elif isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
                 marks = [*above, *self._noted(node.decorator_list)]
                 numbers = frozenset(number for mark in marks for number in _numbers(mark))
-                words = " ".join(map(ast.unparse, marks))
+                words = {ast.unparse(mark).partition("(")[0] for mark in marks}
                 if numbers:
-                    yield MarkedTest(
-                        f"{name}::{node.name}", numbers, "mark.soak" in words, "newer_engine" in words
+                    is_long, is_elsewhere = (
+                        f"pytest.mark.{kind}" in words for kind in ("soak", "newer_engine")
                     )
+                    yield MarkedTest(f"{name}::{node.name}", numbers, is_long, is_elsewhere)
 
     def _noted(self, marks: list[ast.expr]) -> list[ast.expr]:
         self._seen += sum(_is_fault(node) for mark in marks for node in ast.walk(mark))
@@ -73,7 +74,8 @@ class _Module:
 
 def _pytestmark(body: Sequence[ast.stmt]) -> list[ast.expr]:
     assigned = (node for node in body if isinstance(node, ast.Assign))
-    return [node.value for node in assigned if ast.unparse(node.targets[0]) == "pytestmark"]
+    values = [node.value for node in assigned if ast.unparse(node.targets[0]) == "pytestmark"]
+    return [mark for value in values for mark in (value.elts if isinstance(value, ast.List) else [value])]
 
 
 def _is_fault(node: ast.AST) -> bool:

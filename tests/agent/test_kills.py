@@ -146,13 +146,13 @@ def test_an_agent_that_is_told_to_stop_leaves_its_unlock_to_the_next(bench: Benc
 
 
 @pytest.mark.fault(41, 48)
-@pytest.mark.soak(minutes=2.5)
+@pytest.mark.soak(minutes=1.5)
 @pytest.mark.parametrize("resume", [True, False], ids=["goes_on", "waits"])
 def test_many_killed_agents(bench: Bench, rounds: Rounds, chance: random.Random, resume: bool) -> None:
     _kill_agents(bench, rounds(SOAK_AGENT_KILLS // 2), chance, resume=resume)
 
 
 @pytest.mark.fault(42, 48)
-@pytest.mark.soak(minutes=3)
+@pytest.mark.soak(minutes=2.5)
 def test_many_killed_engines(bench: Bench, rounds: Rounds, chance: random.Random) -> None:
     _kill_engines(bench, rounds(SOAK_ENGINE_KILLS), chance)

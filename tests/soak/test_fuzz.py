@@ -17,7 +17,7 @@ from bed.unavailable import Unavailable
 from tests.reporting.soaking import ROUNDS
 from tests.soak.fuzz_targets import TARGETS
 
-SECONDS = int(os.environ.get("FUZZ_SECONDS", "15"))  # for each target
+SECONDS = int(os.environ.get("FUZZ_SECONDS", "10"))  # for each target
 ROOT = Path(__file__).resolve().parents[2]
 _STARTUP_S = 60
 _SHOWN = 6_000  # of the fuzzer's last words, in characters
@@ -30,7 +30,7 @@ def fuzz(could_not_run: Callable[[Unavailable], None], seed: int) -> Callable[[s
     return partial(_fuzz, seed or 1)  # 0 is no seed to libFuzzer
 
 
-@pytest.mark.soak(minutes=0.35)
+@pytest.mark.soak(minutes=(SECONDS + 5) / 60)
 @pytest.mark.parametrize("name", TARGETS)
 def test_nothing_but_our_own_errors_comes_out_of(
     name: str,

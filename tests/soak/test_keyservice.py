@@ -19,7 +19,7 @@ from binary_split.keyservice.state import open_state
 from scripts.bench.fleet import Fleet, Running, count_releases, make_fleet, serving
 from tests.reporting.soaking import ROUNDS
 
-MINUTES = float(os.environ.get("BINARY_SPLIT_SOAK_MINUTES", "4"))
+MINUTES = float(os.environ.get("BINARY_SPLIT_SOAK_MINUTES", "3"))
 pytestmark = [pytest.mark.soak(minutes=MINUTES + 0.5), pytest.mark.slow]
 
 DEVICES = 200
