@@ -25,7 +25,7 @@ class MarkedTest:
 
 
 def find_marked(folder: Path) -> list[MarkedTest]:
-    """Return the tests below a folder that stand for a fault, by name.
+    """Return the tests below a folder that stand for a fault; their names begin with the folder's.
 
     Raises:
         MarkError: a mark stands neither on a module, a class, a function nor one of its cases.
@@ -34,22 +34,21 @@ def find_marked(folder: Path) -> list[MarkedTest]:
     for path in sorted(folder.rglob("test_*.py")):
         source = path.read_text(encoding="utf-8")
         if "mark.fault(" in source:
-            found += _Module(path, ast.parse(source)).tests()
+            found += _Module(path.relative_to(folder.parent).as_posix(), ast.parse(source)).tests()
     return found
 
 
 class _Module:
-    def __init__(self, path: Path, tree: ast.Module) -> None:
-        self._path = path
+    def __init__(self, name: str, tree: ast.Module) -> None:
+        self._name = name
         self._tree = tree
         self._seen = 0
 
     def tests(self) -> list[MarkedTest]:
-        name = self._path.relative_to(ROOT).as_posix()
-        found = list(self._below(self._tree.body, name, self._noted(_pytestmark(self._tree.body))))
+        found = list(self._below(self._tree.body, self._name, self._noted(_pytestmark(self._tree.body))))
         written = sum(_is_fault(node) for node in ast.walk(self._tree))
         if written != self._seen:
-            raise MarkError(f"{name}: a fault mark stands on no module, class, test or case")
+            raise MarkError(f"{self._name}: a fault mark stands on no module, class, test or case")
         return found
 
     def _below(self, body: Sequence[ast.stmt], name: str, above: list[ast.expr]) -> Iterator[MarkedTest]:
