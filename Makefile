@@ -34,10 +34,9 @@ faults: bootstrap test-tools  ## the tests of docs/faults.md, and that page with
 soak: bootstrap test-tools  ## the long tests: many kills, many rounds; ends by itself, within 30 minutes
 	timeout --foreground --signal=INT 30m $(PYTEST) -m "soak and not newer_engine"
 
-bench: bootstrap test-tools  ## measure against openssl, age, pyrage and `docker load`; releases a second
+bench: bootstrap test-tools  ## measure what is promised, against openssl, age, pyrage and `docker load`, and write its page
 	$(PYTHON) -m scripts.bench
-	$(PYTHON) -m scripts.bench.agent
-	$(PYTHON) -m scripts.bench.keyservice
+	$(PYTHON) -m scripts.bench.page
 
 lint: bootstrap  ## style, types, layers, generated pages
 	$(PYTHON) -m ruff check .

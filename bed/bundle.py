@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,16 +61,24 @@ _CHAINS: Mapping[str, Sequence[str]] = {
 }
 
 
-def make_bundle(folder: Path, version: str, *, size: int) -> list[Image]:
+SHARES: Mapping[str, float] = {name: recipe.share for name, recipe in {**_SHARED, "native": _REST}.items()}
+"""The shared layers, and which share of a bundle's bytes each is."""
+
+
+def make_bundle(folder: Path, version: str, *, size: int, changed: Collection[str] = ()) -> list[Image]:
     """Write the layers of a bundle into ``folder``; another version has other application layers only.
 
     Args:
         folder: where the layers go, each under its digest; those of another version are not written twice.
         version: tag of every image.
         size: bytes of all layers together, within some percent.
+        changed: shared layers, of `SHARES`, that are this version's own too.
     """
     recipes = {**_SHARED, "native": _REST}
-    shared = {name: _make_layer(folder, name, recipe, size) for name, recipe in recipes.items()}
+    shared = {
+        name: _make_layer(folder, f"{name}-{version}" if name in changed else name, recipe, size)
+        for name, recipe in recipes.items()
+    }
     notice = write_layer(folder, [Entry.text("app/NOTICE", "Example software for tests.\n")])
     images = []
     for name, chain in _CHAINS.items():

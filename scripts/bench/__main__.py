@@ -1,11 +1,11 @@
-"""Speed against peers, in one run on one machine: ratios of medians, never a verdict.
+"""Speed against peers, in one run on one machine: ratios of medians beside what is promised, never a verdict.
 
 A speed above 1.00 is faster than the peer, which is the first row. Each round runs every way once. Disk to
 disk and into an engine, a way's input is dropped from the page cache before, and its output brought to disk
 within the time, so that all ways do the same work; where a table says "from memory", the input is in the page
 cache. The times are those of whole processes, their start included.
 
-Usage: ``python -m scripts.bench [--mib N] [--rounds N] [--only JOB] [--unlock-mib N] [--unlock-rounds N]``
+Usage: ``python -m scripts.bench [--quick] [JOB...]``; then ``python -m scripts.bench.page`` writes the page.
 """
 
 from __future__ import annotations
@@ -13,64 +13,96 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from bed.dockerd import PrivateDockerd
 from bed.unavailable import Unavailable
 from binary_split.config import MIB
-from scripts.bench.age import AgeBench, bench_age
-from scripts.bench.loading import Bench, bench_engine, bench_streams
+from scripts.bench.age import AgeBench, bench_age, missing_peers
+from scripts.bench.agent import bench_agent
+from scripts.bench.figures import Results
+from scripts.bench.growing import bench_delta, bench_growth
+from scripts.bench.keyservice import bench_keyservice
+from scripts.bench.loading import Bench, bench_start, bench_streams
 from scripts.bench.measuring import describe_machine
 from scripts.bench.unlocking import ENGINES, bench_unlock
 
 
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How much is measured; the jobs say what each is for."""
+
+    codec_mib: int = 1024
+    codec_rounds: int = 5
+    unlock_mib: int = 2048
+    unlock_rounds: int = 3
+    sizes_mib: tuple[int, ...] = (256, 1024, 2048, 8192)
+    delta_mib: int = 1024
+    agent_mib: int = 1024
+    seconds: int = 15
+    devices: int = 10_000
+
+
+# The same ways on less: shows that all of it runs, not what is promised.
+_QUICK = Scale(64, 1, 256, 1, (64, 256), 128, 128, 2, 200)
+
+
+def bench_archives(folder: Path, scale: Scale) -> Results:
+    """Measure both formats without an engine."""
+    bench = Bench(folder, scale.codec_mib * MIB)
+    figures = [
+        *bench_age(AgeBench(folder, bench.plain), scale.codec_rounds),
+        *bench_streams(bench, scale.codec_rounds),
+        bench_start(scale.codec_rounds),
+    ]
+    title = f"{scale.codec_mib} MiB, start of the process included, {scale.codec_rounds} rounds"
+    return Results(title, figures, missing=missing_peers())
+
+
+def _unlock(folder: Path, scale: Scale, *, engine: str) -> Results:
+    return bench_unlock(folder, mib=scale.unlock_mib, rounds=scale.unlock_rounds, engine=engine)
+
+
+def _agent(folder: Path, scale: Scale) -> Results:
+    return bench_agent(folder, mib=scale.agent_mib, rounds=scale.unlock_rounds)
+
+
+JOBS: dict[str, Callable[[Path, Scale], Results]] = {
+    "archives": bench_archives,
+    **{f"unlock-{engine}": partial(_unlock, engine=engine) for engine in ENGINES},
+    "growth": lambda folder, scale: bench_growth(folder, sizes=scale.sizes_mib),
+    "delta": lambda folder, scale: bench_delta(folder, mib=scale.delta_mib),
+    "agent": _agent,
+    "keyservice": lambda folder, scale: bench_keyservice(
+        folder, seconds=scale.seconds, devices=scale.devices
+    ),
+}
+"""What can be measured, each by itself."""
+
+
 def main() -> int:
-    """Run the jobs and print their tables."""
+    """Run the jobs, print what they found and keep it for the page."""
+    usual = [job for job in JOBS if job not in {"unlock-newer-docker", "unlock-containerd-store"}]
     parser = argparse.ArgumentParser(description="Speed against peers: ratios, never a verdict.")
-    parser.add_argument("--mib", type=int, default=1024, help="size of the release (default: 1024)")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds of each job (default: 5)")
-    parser.add_argument("--only", choices=["codecs", "unlock"], help="measure this alone")
-    parser.add_argument("--unlock-mib", type=int, default=2048, help="size of the bundle (default: 2048)")
-    parser.add_argument("--unlock-rounds", type=int, default=3, help="rounds of unlocking (default: 3)")
-    parser.add_argument("--unlock-large", action="store_true", help="measure memory with 8 GiB too")
-    parser.add_argument("--engine", choices=list(ENGINES), default="docker", help="that unlocks load into")
+    parser.add_argument("jobs", nargs="*", metavar="JOB", help=f"of {', '.join(JOBS)} (default: the usual)")
+    parser.add_argument("--quick", action="store_true", help="small and once: no figures for the page")
     options = parser.parse_args()
+    if unknown := set(options.jobs) - JOBS.keys():
+        parser.error(f"no such job: {', '.join(sorted(unknown))}")
     print(describe_machine())
-    if options.only != "unlock":
-        print(f"{options.mib} MiB, medians of {options.rounds} rounds")
-        with _folder() as folder:
-            _bench_codecs(folder, options.mib * MIB, options.rounds)
-    if options.only != "codecs":
-        with _folder() as folder:
-            bench_unlock(
-                folder,
-                mib=options.unlock_mib,
-                rounds=options.unlock_rounds,
-                engine=options.engine,
-                is_large=options.unlock_large,
-            )
+    for job in options.jobs or usual:
+        try:
+            # short: the engines' sockets lie below
+            with tempfile.TemporaryDirectory(prefix="bs-bench-", dir="/var/tmp") as folder:
+                results = JOBS[job](Path(folder), _QUICK if options.quick else Scale())
+        except Unavailable as unavailable:
+            results = Results(job, [], missing=[str(unavailable)])
+        results.show()
+        if not options.quick:
+            results.save(job)
     return 0
-
-
-def _bench_codecs(folder: Path, size: int, rounds: int) -> None:
-    bench = Bench(folder, size)
-    bench_streams(bench, rounds)
-    bench_age(AgeBench(folder, bench.plain), rounds)
-    try:
-        with PrivateDockerd() as engine:
-            bench_engine(bench, engine, rounds)
-    except Unavailable as missing:
-        print(f"\nnot measured: {missing}")
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(
-        prefix="bs-bench-", dir="/var/tmp"
-    ) as folder:  # short: sockets lie below
-        yield Path(folder)
 
 
 if __name__ == "__main__":

@@ -10,11 +10,13 @@ from functools import partial
 from pathlib import Path
 
 from binary_split.archive.age import generate_identity_text, parse_identity, serialise_recipient
+from scripts.bench.figures import Figure, ratios
 from scripts.bench.loading import PROGRAM
 from scripts.bench.measuring import Way, bring_into_cache, call, measure, peak_mib, show
 
 JOBS = (sys.executable, "-m", "scripts.bench.jobs")
 Command = tuple[str | Path, ...]
+OWN_UNSEALING, OWN_SEALING = "binary-split decrypt", "the codec alone"
 
 
 class AgeBench:
@@ -43,7 +45,7 @@ class AgeBench:
             ("age", "-d", "-i", self.identity, *where, self.sealed),
             (*JOBS, "unseal_with_pyrage", *arguments),
             {
-                "binary-split decrypt": (
+                OWN_UNSEALING: (
                     PROGRAM,
                     "decrypt",
                     self.sealed,
@@ -51,7 +53,7 @@ class AgeBench:
                     self.identity,
                     *where,
                 ),
-                "the codec alone": (*JOBS, "unseal", *arguments),
+                OWN_SEALING: (*JOBS, "unseal", *arguments),
             },
         )
 
@@ -61,7 +63,7 @@ class AgeBench:
         return self._with_peers(
             ("age", "-R", self.recipient, "-o", os.devnull, self.plain),
             (*JOBS, "seal_with_pyrage", *arguments),
-            {"the codec alone": (*JOBS, "seal", *arguments)},
+            {OWN_SEALING: (*JOBS, "seal", *arguments)},
         )
 
     def random_reads(self) -> tuple[float, float]:
@@ -78,21 +80,48 @@ class AgeBench:
         return peers | own
 
 
-def bench_age(bench: AgeBench, rounds: int) -> None:
+def missing_peers() -> list[str]:
+    """Return what is not installed, so that nothing can be compared with it."""
+    there = {"age": shutil.which("age"), "pyrage": importlib.util.find_spec("pyrage")}
+    return [f"{name} is not installed" for name, found in there.items() if not found]
+
+
+def bench_age(bench: AgeBench, rounds: int) -> list[Figure]:
     """Measure the codec; its inputs are in memory and its outputs go nowhere, so no disk is measured."""
-    for missing in sorted({"age", "pyrage"} - bench.unsealing().keys()):
-        print(f"\nnot measured: {missing} is not installed, so nothing is compared with it")
     bring_into_cache((bench.plain, bench.sealed))
     unsealing, sealing = bench.unsealing(), bench.sealing()
-    for title, commands in (("unseal age", unsealing), ("seal age", sealing)):
+    figures = []
+    for title, commands, own, promise in (
+        ("unseal age", unsealing, OWN_UNSEALING, {"age": 2.5, "pyrage": 2.5}),
+        ("seal age", sealing, OWN_SEALING, {"age": 1.5, "pyrage": None}),
+    ):
         ways = [Way(name, partial(_run, command)) for name, command in commands.items()]
-        show(f"{title}, from memory to /dev/null", measure(ways, rounds, before=lambda: None))
+        times = measure(ways, rounds, before=lambda: None)
+        show(f"{title}, from memory to /dev/null", times)
+        figures += [
+            Figure.of(f"{title}: speed, of {peer}'s", ratios(times, peer, own), at_least=least)
+            for peer, least in promise.items()
+            if peer in times
+        ]
+    return [*figures, *_memory(unsealing, sealing), _random_reads(bench)]
+
+
+def _memory(unsealing: dict[str, Command], sealing: dict[str, Command]) -> list[Figure]:
     print(f"\n{'peak memory (VmHWM)':<44} {'unseal':>9} {'seal':>9}  MiB")
+    own = 0.0
     for name, command in unsealing.items():
-        seal = f"{peak_mib(sealing[name]):>9.0f}" if name in sealing else f"{'':>9}"
-        print(f"  {name:<42} {peak_mib(command):>9.0f} {seal}")
+        peak = peak_mib(command)
+        seal = peak_mib(sealing[name]) if name in sealing else None
+        print(f"  {name:<42} {peak:>9.0f} " + (f"{seal:>9.0f}" if seal else f"{'':>9}"))
+        if name in {OWN_UNSEALING, OWN_SEALING}:
+            own = max(own, peak, seal or 0)
+    return [Figure.of("age: peak memory of both", [own], unit="MiB", at_most=96)]
+
+
+def _random_reads(bench: AgeBench) -> Figure:
     median, late = bench.random_reads()
     print(f"\nread 64 KiB of age anywhere, from memory: median {median:.2f} ms, 99 % within {late:.2f} ms")
+    return Figure.of("age: 64 KiB anywhere, 99 % within", [late], unit="ms", at_most=5)
 
 
 def _run(command: Command) -> None:

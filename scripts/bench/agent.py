@@ -3,20 +3,15 @@
 Each way has an engine of its own, new and empty, and the archive is dropped from the page cache before. A
 ratio under 1.00 is less time than the command takes in the same round, its start included; a status is asked
 for fifty times a second, over one kept connection, as a page and a supervisor would together.
-
-Usage: ``python -m scripts.bench.agent [--mib N] [--rounds N]``
 """
 
 from __future__ import annotations
 
-import argparse
 import http.client
 import json
 import socket
 import statistics
 import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,12 +22,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bed.dockerd import PrivateDockerd
-from bed.unavailable import Unavailable
 from binary_split.config import MIB
 from binary_split.keyservice.state import create_state, open_state
 from binary_split.model import Fragment
 from scripts.bench.bundles import OLD, PROGRAM, Bundle
-from scripts.bench.measuring import describe_machine, drop_from_cache
+from scripts.bench.figures import Figure, Results
+from scripts.bench.measuring import drop_from_cache
 
 _Result = TypeVar("_Result")
 
@@ -127,22 +122,7 @@ class Agent:
         return seconds, waits
 
 
-def main() -> int:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description="The agent against the command line.")
-    parser.add_argument("--mib", type=int, default=1024, help="size of the bundle (default: 1024)")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds (default: 3)")
-    options = parser.parse_args()
-    print(describe_machine())
-    try:
-        with tempfile.TemporaryDirectory(prefix="bs-bench-", dir="/var/tmp") as name:
-            bench(Path(name), options.mib, options.rounds)
-    except Unavailable as missing:
-        print(f"\nnot measured: {missing}")
-    return 0
-
-
-def bench(folder: Path, mib: int, rounds: int) -> None:
+def bench_agent(folder: Path, *, mib: int, rounds: int) -> Results:
     """Run the ways in turn, and print their figures."""
     bundle = Bundle(folder, mib * MIB, [OLD])
     ratios, own, commands, memory = [], [], [], []
@@ -166,6 +146,15 @@ def bench(folder: Path, mib: int, rounds: int) -> None:
     before, peak, after = (statistics.median(row[place] for row in memory) for place in range(3))
     print(f"  memory of the agent: {before:.0f} MiB idle, {peak:.0f} at most, {after:.0f} after")
     print("  after each of its unlocks:", " ".join(f"{mib:.0f}" for mib in course), "MiB")
+    late = sorted(waits.status)[int(0.99 * len(waits.status))] * 1000
+    return Results(
+        f"{mib} MiB in 7 images, {rounds} rounds",
+        [
+            Figure.of("through the agent: time, of the command's", ratios, at_most=1.03),
+            Figure.of("a status while it loads, 99 % within", [late], unit="ms", at_most=50),
+            Figure.of("peak memory of the agent", [row[1] for row in memory], unit="MiB", at_most=120),
+        ],
+    )
 
 
 def time_command(device: Device, engine: PrivateDockerd) -> float:
@@ -255,7 +244,3 @@ def _in_new_engine(device: Device, way: Callable[[Device, PrivateDockerd], _Resu
         drop_from_cache(device.bundle.inputs())
         time.sleep(_PAUSE_S)
         return way(device, engine)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

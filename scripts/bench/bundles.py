@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from bed.bundle import make_bundle, write_bundle
@@ -33,9 +33,19 @@ class Bundle:
         folder: where everything lies.
         size: bytes of all layers of one version.
         versions: which are made.
+        forms: in which each is sealed.
+        changed: shared layers that change from one version to the next, see `bed.bundle`.
     """
 
-    def __init__(self, folder: Path, size: int, versions: Sequence[str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        size: int,
+        versions: Sequence[str],
+        *,
+        forms: Collection[str] = tuple(FORMS),
+        changed: Collection[str] = (),
+    ) -> None:
         self.folder = folder
         self.output = folder / "output"
         self._fragment = folder / "fragment"
@@ -49,12 +59,16 @@ class Bundle:
         layers = folder / "layers"
         layers.mkdir()
         for version in versions:
-            write_bundle(self.plain(version), make_bundle(layers, version, size=size))
-            for form in FORMS:
+            images = make_bundle(layers, version, size=size, changed=changed)
+            write_bundle(self.plain(version), images)
+            for form in forms:
                 self._seal(form, version)
         shutil.rmtree(layers)
-        self._iv = b""
-        with self.sealed("cbc", versions[0]).open("rb") as sealed, self._ciphertext.open("wb") as rest:
+        if "cbc" in forms:
+            self._separate_iv(versions[0])
+
+    def _separate_iv(self, version: str) -> None:
+        with self.sealed("cbc", version).open("rb") as sealed, self._ciphertext.open("wb") as rest:
             self._iv = sealed.read(16)
             shutil.copyfileobj(sealed, rest, MIB)
 

@@ -2,24 +2,19 @@
 
 The service has one core, and TLS with kept-alive connections; wrk and PostgreSQL share the other core.
 Beside each figure stand the same server's ``/healthz``, which touches no database, and what the disk does.
-
-Usage: ``python -m scripts.bench.keyservice [--seconds N] [--storm N]``
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import socket
-import sys
-import tempfile
 import time
 from pathlib import Path
 
 from bed.postgres import PrivatePostgres
 from bed.unavailable import Unavailable
+from scripts.bench.figures import Figure, Results
 from scripts.bench.fleet import KEY_ID, Fleet, Load, count_releases, load, make_fleet, serving
-from scripts.bench.measuring import describe_machine
 from scripts.bench.storm import storm
 
 _DEVICES = 1000
@@ -27,34 +22,29 @@ _SYNC_S = 2.0
 _WARM_UP_S = 2
 
 
-def main() -> int:
-    """Measure on SQLite and on PostgreSQL."""
-    parser = argparse.ArgumentParser(description="Releases a second, with their audit records.")
-    parser.add_argument("--seconds", type=int, default=15, help="length of each measurement (default: 15)")
-    parser.add_argument("--storm", type=int, default=10_000, help="devices in the storm (default: 10000)")
-    options = parser.parse_args()
-    print(describe_machine())
-    with tempfile.TemporaryDirectory(prefix="binary-split-bench-", dir="/var/tmp") as name:
-        folder = Path(name)
-        bench(make_fleet(folder / "sqlite", devices=_DEVICES, database=None), "SQLite", options.seconds)
-        bench_storm(make_fleet(folder / "storm", devices=options.storm, database=None))
-        try:
-            with PrivatePostgres() as server:
-                fleet = make_fleet(folder / "postgres", devices=_DEVICES, database=server)
-                bench(fleet, "PostgreSQL", options.seconds)
-        except Unavailable as missing:
-            print(f"\nnot measured: {missing}")
-    return 0
+def bench_keyservice(folder: Path, *, seconds: int, devices: int) -> Results:
+    """Measure on SQLite and on PostgreSQL, for so many seconds each, and let so many devices ask at once."""
+    figures = _bench(make_fleet(folder / "sqlite", devices=_DEVICES, database=None), "SQLite", seconds)
+    figures += _bench_storm(make_fleet(folder / "storm", devices=devices, database=None))
+    missing = []
+    try:
+        with PrivatePostgres() as server:
+            fleet = make_fleet(folder / "postgres", devices=_DEVICES, database=server)
+            figures += _bench(fleet, "PostgreSQL", seconds)
+    except Unavailable as unavailable:
+        missing.append(str(unavailable))
+    return Results("one core, TLS, each release recorded before it leaves", figures, missing=missing)
 
 
-def bench(fleet: Fleet, database: str, seconds: int) -> None:
+def _bench(fleet: Fleet, database: str, seconds: int) -> list[Figure]:
     """Measure one service and print its figures."""
     print(f"\n{database}: the disk syncs {syncs_per_second(fleet.folder):.0f} times/s")
     print(f"  {'':<34}{'per s':>8}{'per cpu-s':>11}{'p50 ms':>8}{'p99 ms':>8}{'refused':>9}{'broken':>8}")
     before = count_releases(fleet)
     with serving(fleet) as service:
         load(service, "/binary-split/key-fragment", tokens=fleet.plain, seconds=_WARM_UP_S)
-        show("/healthz, the ceiling", load(service, "/healthz", seconds=seconds))
+        ceiling = load(service, "/healthz", seconds=seconds)
+        show("/healthz, the ceiling", ceiling)
         plain = load(service, "/binary-split/key-fragment", tokens=fleet.plain, seconds=seconds)
         show("plain release", plain)
         sealed_path = f"/v1/keys/{KEY_ID}/release"
@@ -65,9 +55,15 @@ def bench(fleet: Fleet, database: str, seconds: int) -> None:
     print(f"  {recorded} releases recorded, {answered} counted by wrk without its warm-up")
     if recorded < answered:
         raise SystemExit("a fragment left without its record")
+    return [
+        Figure.of(f"{database}: releases", [plain.rate], unit="/s", at_least=500),
+        Figure.of(f"{database}: 99 % of them within", [plain.p99_ms], unit="ms", at_most=50),
+        Figure.of(f"{database}: sealed to a device (HPKE)", [sealed.rate], unit="/s"),
+        Figure.of(f"{database}: `/healthz`, the ceiling", [ceiling.rate], unit="/s"),
+    ]
 
 
-def bench_storm(fleet: Fleet) -> None:
+def _bench_storm(fleet: Fleet) -> list[Figure]:
     """Let every device ask at once while the service starts; none may be lost."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -78,6 +74,10 @@ def bench_storm(fleet: Fleet) -> None:
     print(f"  asked again: {dict(result.again)}; {count_releases(fleet)} releases recorded", flush=True)
     if result.lost:
         raise SystemExit(f"{result.lost} devices were lost")
+    return [
+        Figure.of(f"storm: devices lost, of {len(times)}", [result.lost], unit="", at_most=0),
+        Figure.of("storm: the last one served after", [times[-1]], unit="s"),
+    ]
 
 
 def show(name: str, result: Load) -> None:
@@ -102,7 +102,3 @@ def syncs_per_second(folder: Path) -> float:
     os.close(descriptor)
     path.unlink()
     return count / elapsed
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,19 +1,17 @@
-"""A `cbc` release: unsealed, sealed and loaded into an engine, against openssl and `docker load`."""
+"""A `cbc` release unsealed and sealed, against openssl; and how long the program takes to start."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
-import time
 from pathlib import Path
 
-from bed.dockerd import PrivateDockerd
 from bed.images import build_release
 from binary_split.archive.cbc import derive_key
 from binary_split.config import MIB
 from binary_split.model import Fragment
+from scripts.bench.figures import Figure, ratios
 from scripts.bench.measuring import Way, bring_into_cache, call, drop_from_cache, measure, show, sync
 
 PROGRAM = str(Path(sys.executable).with_name("binary-split"))
@@ -32,7 +30,7 @@ class Bench:
         self.fragment = folder / "fragment"
         self.output = folder / "output"
         self.fragment.write_bytes(os.urandom(32))
-        self.ids = build_release(self.plain, VERSION, filler_bytes=size)
+        build_release(self.plain, VERSION, filler_bytes=size)
         self.seal()
         with self.archive.open("rb") as sealed, self.ciphertext.open("wb") as rest:
             self.iv = sealed.read(16)
@@ -79,25 +77,6 @@ class Bench:
         """Seal, every blob checked, to the output."""
         self._seal(self.output)
 
-    def unlock(self, host: str) -> None:
-        """Unlock into an engine, every digest checked."""
-        pins = [part for ref, digest in self.ids.items() for part in ("--image-id", f"{ref}={digest}")]
-        call((PROGRAM, "unlock", self.archive, "--version", VERSION, *self._fragment_option(), *pins), host)
-
-    def load_plain(self, host: str) -> None:
-        """Load the plain tar, no secrecy at all."""
-        call(["docker", "load", "-q", "-i", self.plain], host)
-
-    def original_way(self, host: str) -> None:
-        """Decrypt to a file, then load the file."""
-        self.decrypt_archive()
-        call(["docker", "load", "-q", "-i", self.output], host)
-
-    def openssl_pipe(self, host: str) -> None:
-        """Decrypt with openssl into `docker load`."""
-        with subprocess.Popen(self.openssl(), stdout=subprocess.PIPE) as openssl:
-            call(["docker", "load", "-q"], host, stdin=openssl)
-
     def inputs(self) -> tuple[Path, ...]:
         """Return what the ways read."""
         return self.plain, self.archive, self.ciphertext
@@ -123,43 +102,42 @@ class Bench:
         return "--fragment-file", self.fragment
 
 
-def bench_streams(bench: Bench, rounds: int) -> None:
+def bench_streams(bench: Bench, rounds: int) -> list[Figure]:
     """Measure decrypting and sealing, disk to disk, and reading alone."""
+    peer, own = "openssl enc -d, fsync", "decrypt_archive"
     decrypting = (
-        Way("openssl enc -d, fsync", bench.decrypt_with_openssl),
+        Way(peer, bench.decrypt_with_openssl),
         Way("openssl enc -d, no fsync", bench.decrypt_with_openssl_unsynced),
-        Way("decrypt_archive", bench.decrypt_archive),
+        Way(own, bench.decrypt_archive),
     )
     sealing = (
         Way("openssl enc -e, fsync", bench.encrypt_with_openssl),
         Way("binary-split seal (all digests checked)", bench.seal_again),
     )
-    for title, ways in (("decrypt cbc, disk to disk", decrypting), ("seal cbc, disk to disk", sealing)):
-        show(title, measure(ways, rounds, before=lambda: clear(bench)))
+    decrypted = measure(decrypting, rounds, before=lambda: clear(bench))
+    show("decrypt cbc, disk to disk", decrypted)
+    show("seal cbc, disk to disk", measure(sealing, rounds, before=lambda: clear(bench)))
     bring_into_cache(bench.inputs())
     reading = (
         Way("openssl enc -d -out /dev/null", bench.discard_with_openssl),
         Way("binary-split decrypt -o /dev/null", bench.discard),
     )
-    show("read cbc, from memory to /dev/null", measure(reading, rounds, before=lambda: None))
+    read = measure(reading, rounds, before=lambda: None)
+    show("read cbc, from memory to /dev/null", read)
+    return [
+        Figure.of("cbc to a file: speed, of openssl's", ratios(decrypted, peer, own), at_least=0.8),
+        Figure.of("cbc from memory: speed, of openssl's", ratios(read, *read), at_least=1.0),
+    ]
 
 
-def bench_engine(bench: Bench, engine: PrivateDockerd, rounds: int) -> None:
-    """Measure loading into an emptied engine."""
+def bench_start(rounds: int) -> Figure:
+    """Measure ``--help``, a whole process."""
+    times = measure([Way("--help", _start)], rounds, before=lambda: None)
+    return Figure.of("binary-split --help", [1000 * each for each in times["--help"]], unit="ms", at_most=100)
 
-    def empty() -> None:
-        engine.empty()
-        clear(bench)
-        time.sleep(2)  # deleting many files slows down what comes right after
 
-    ways = (
-        Way("docker load -i plain.tar", lambda: bench.load_plain(engine.host)),
-        Way("decrypt_archive, then docker load", lambda: bench.original_way(engine.host)),
-        Way("openssl enc -d | docker load", lambda: bench.openssl_pipe(engine.host)),
-        Way("binary-split unlock (all digests checked)", lambda: bench.unlock(engine.host)),
-    )
-    version = engine.docker("version", "--format", "{{.Server.Version}}").stdout.strip()
-    show(f"load cbc into docker {version}", measure(ways, rounds, before=empty))
+def _start() -> None:
+    call((PROGRAM, "--help"))
 
 
 def clear(bench: Bench) -> None:

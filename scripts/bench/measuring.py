@@ -66,19 +66,10 @@ def sync(path: Path) -> None:
     os.close(descriptor)
 
 
-def call(
-    command: Sequence[str | Path],
-    host: str | None = None,
-    *,
-    stdin: subprocess.Popen[bytes] | None = None,
-) -> bytes:
+def call(command: Sequence[str | Path]) -> bytes:
     """Run a command that must succeed, and return its stdout."""
-    environment = os.environ | ({"DOCKER_HOST": host} if host else {})
-    source = stdin.stdout if stdin else subprocess.DEVNULL
-    done = subprocess.run(
-        [str(part) for part in command], env=environment, stdin=source, capture_output=True, check=True
-    )
-    return done.stdout
+    parts = [str(part) for part in command]
+    return subprocess.run(parts, stdin=subprocess.DEVNULL, capture_output=True, check=True).stdout
 
 
 def peak_mib(command: Sequence[str | Path]) -> float:

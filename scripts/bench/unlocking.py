@@ -11,16 +11,16 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from bed.dockerd import PrivateDockerd
 from bed.newer_docker import newer_dockerd
-from bed.unavailable import Unavailable
 from binary_split.config import MIB
 from scripts.bench.bundles import FORMS, NEW, OLD, Bundle
+from scripts.bench.figures import Figure, Results
 from scripts.bench.measuring import drop_from_cache
 from scripts.bench.watching import Command, Usage, run_watched
 
@@ -29,9 +29,6 @@ _PAUSE_S = 5.0
 # ext4 passes over inodes that were deleted within the last minute: 8 % of an engine's processor time, after
 # another one was removed. So engines are removed at the end of a round.
 _REST_S = 65.0
-_LARGE_MIB = 8192
-_SMALL_MIB = 256
-
 COLD = "into an empty engine"
 UPGRADE = f"{OLD} is there, {NEW} comes (4 % of it new)"
 THERE = "all is there (beside loading it plain, cold)"
@@ -47,6 +44,25 @@ ENGINES: dict[str, StartEngine] = {
     "containerd-store": lambda parent: newer_dockerd(containerd_store=True, parent=parent),
 }
 """The engines that can be measured, by the name that ``--engine`` takes."""
+
+_ARCHIVES = {"cbc": "cbc", "age": "age (compress none)", "zstd": "age (compress zstd)"}
+_LOW_DISK = f"unlock --low-disk {_ARCHIVES['age']}"
+_COLD_AGE = {"docker": 0.68, "newer-docker": 0.55, "containerd-store": 0.80}
+_PROMISES: Sequence[tuple[str, str, float | dict[str, float] | None]] = (
+    (COLD, "decrypt_archive to a file, docker load", None),
+    (COLD, "openssl enc -d | docker load", None),
+    (COLD, "age -d | docker load", None),
+    (COLD, f"unlock {_ARCHIVES['cbc']}", {**_COLD_AGE, "docker": 0.65}),
+    (COLD, f"unlock {_ARCHIVES['age']}", _COLD_AGE),
+    (COLD, f"unlock {_ARCHIVES['zstd']}", _COLD_AGE),
+    (COLD, _LOW_DISK, 0.80),
+    (UPGRADE, PLAIN, None),
+    (UPGRADE, f"unlock {_ARCHIVES['zstd']}", 0.12),
+    (THERE, f"unlock {_ARCHIVES['zstd']}", 0.02),
+)
+"""What is promised: a time, of a plain `docker load` into an empty engine; it may hang on the engine."""
+_STORES = dict.fromkeys(ENGINES, "classic store") | {"containerd-store": "containerd's store"}
+_SHORT = {COLD: "cold", UPGRADE: "upgrade", THERE: "all there"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,38 +82,58 @@ class Way:
     there: Sequence[Sequence[Command]] = ()
 
 
-def bench_unlock(folder: Path, *, mib: int, rounds: int, engine: str, is_large: bool) -> None:
-    """Measure the ways and print their tables.
+def bench_unlock(folder: Path, *, mib: int, rounds: int, engine: str) -> Results:
+    """Measure the ways, print their tables and return what is promised of them.
 
     Args:
         folder: of the archives and the engines, on a disk with room for twenty times the bundle.
         mib: size of the bundle, in MiB.
         rounds: each runs every way once.
         engine: one of `ENGINES`.
-        is_large: measure the memory with a bundle of 8 GiB too.
+
+    Raises:
+        Unavailable: there is no such engine here.
     """
     start = ENGINES[engine]
-    try:
-        with start(folder) as tried:
-            server = tried.docker("version", "--format", "{{.Server.Version}}").stdout.strip()
-    except Unavailable as missing:
-        print(f"\nnot measured: {missing}")
-        return
-    with _bundle(folder, mib, OLD, NEW) as bundle:
+    with start(folder) as tried:
+        server = tried.docker("version", "--format", "{{.Server.Version}}").stdout.strip()
+    with new_bundle(folder, mib, OLD, NEW) as bundle:
         tables: Tables = {}
         for _round in range(rounds):
             os.sync()
             time.sleep(_REST_S)
             with ExitStack() as used:
                 for way in _ways(bundle):
-                    _measure(way, bundle, _engine(bundle, start, used), tables)
+                    _measure(way, bundle, new_engine(bundle, start, used), tables)
     title = f"{mib} MiB in 7 images, docker {server}"
     for what, rows in tables.items():
         peers = tables[COLD if what == THERE else what][PLAIN]
         _show(f"{title}: {what}", rows, peers)
-    sizes = [_SMALL_MIB, *([_LARGE_MIB] if is_large else [])]
-    peaks = {mib: {form: tables[COLD][_name(form)][0].peak_mib for form in FORMS}}
-    _show_memory(peaks | {size: _measure_memory(folder, size, start) for size in sizes if size != mib})
+    missing = [] if shutil.which("age") else ["age is not installed"]
+    title = f"{title}, {_STORES[engine]}, {rounds} rounds"
+    return Results(title, _figures(tables, engine), missing=missing)
+
+
+def _figures(tables: Tables, engine: str) -> list[Figure]:
+    figures = []
+    for what, name, promise in _PROMISES:
+        peers = tables[COLD][PLAIN]
+        usages = tables[what].get(name, ())
+        times = [own.seconds / peer.seconds for own, peer in zip(usages, peers, strict=False)]
+        if times:
+            at_most = promise.get(engine) if isinstance(promise, dict) else promise
+            figures.append(Figure.of(f"{_SHORT[what]}: {name}", times, at_most=at_most))
+    ours = [own for form in FORMS for own in tables[COLD][_name(form)]]
+    spared = [
+        low.spool_mib / full.spool_mib
+        for low, full in zip(tables[COLD][_LOW_DISK], tables[COLD][_name("age")], strict=True)
+    ]
+    peak = max(own.peak_mib for own in ours)
+    return [
+        *figures,
+        Figure.of("--low-disk: engine's spool, of the whole", spared, at_most=0.5),
+        Figure.of("peak memory of unlock", [peak], unit="MiB", at_most=96),
+    ]
 
 
 def _ways(bundle: Bundle) -> Iterator[Way]:
@@ -122,25 +158,25 @@ def _ways(bundle: Bundle) -> Iterator[Way]:
 
 
 def _name(form: str, *options: str) -> str:
-    archive = {"cbc": "cbc", "age": "age (compress none)", "zstd": "age (compress zstd)"}[form]
-    return " ".join(["unlock", *options, archive])
+    return " ".join(["unlock", *options, _ARCHIVES[form]])
 
 
 def _measure(way: Way, bundle: Bundle, engine: PrivateDockerd, tables: Tables) -> None:
     steps = {COLD: way.cold, THERE: way.there, UPGRADE: way.upgrade}
     for what, pipelines in steps.items():
         if pipelines:
-            tables.setdefault(what, {}).setdefault(way.name, []).append(_run(pipelines, bundle, engine))
+            tables.setdefault(what, {}).setdefault(way.name, []).append(run(pipelines, bundle, engine))
     engine.crash()
 
 
-def _engine(bundle: Bundle, start: StartEngine, used: ExitStack) -> PrivateDockerd:
+def new_engine(bundle: Bundle, start: StartEngine, used: ExitStack) -> PrivateDockerd:
     """Return a new engine, removed when ``used`` is left, and a journal that knows nothing of it."""
     shutil.rmtree(bundle.folder / "state", ignore_errors=True)
     return used.enter_context(start(bundle.folder))
 
 
-def _run(pipelines: Sequence[Sequence[Command]], bundle: Bundle, engine: PrivateDockerd) -> Usage:
+def run(pipelines: Sequence[Sequence[Command]], bundle: Bundle, engine: PrivateDockerd) -> Usage:
+    """Run pipelines, what they read being dropped from the page cache before, and return what they took."""
     bundle.output.unlink(missing_ok=True)
     drop_from_cache(bundle.inputs())
     time.sleep(_PAUSE_S)
@@ -153,19 +189,16 @@ def _run(pipelines: Sequence[Sequence[Command]], bundle: Bundle, engine: Private
 
 
 @contextmanager
-def _bundle(folder: Path, mib: int, *versions: str) -> Iterator[Bundle]:
+def new_bundle(
+    folder: Path,
+    mib: int,
+    *versions: str,
+    forms: Collection[str] = tuple(FORMS),
+    changed: Collection[str] = (),
+) -> Iterator[Bundle]:
+    """Make a bundle in a folder of its own, removed with it."""
     with tempfile.TemporaryDirectory(prefix=f"{mib}-", dir=folder) as place:
-        yield Bundle(Path(place), mib * MIB, versions)
-
-
-def _measure_memory(folder: Path, mib: int, start: StartEngine) -> dict[str, float]:
-    peaks = {}
-    with _bundle(folder, mib, OLD) as bundle:
-        for form in FORMS:
-            with ExitStack() as used:
-                command = bundle.unlock(form, OLD, bundle.folder / "state")
-                peaks[form] = _run([[command]], bundle, _engine(bundle, start, used)).peak_mib
-    return peaks
+        yield Bundle(Path(place), mib * MIB, versions, forms=forms, changed=changed)
 
 
 def _show(title: str, rows: dict[str, list[Usage]], peers: Sequence[Usage]) -> None:
@@ -190,13 +223,6 @@ def _show(title: str, rows: dict[str, list[Usage]], peers: Sequence[Usage]) -> N
 def _line(name: str, *cells: str) -> str:
     widths = (7, 6, 11, 7, 7, 5, 10, 7)
     return f"  {name:<42}" + " ".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
-
-
-def _show_memory(peaks: dict[int, dict[str, float]]) -> None:
-    print("\npeak memory (VmHWM) of unlock in MiB, by the size of the bundle")
-    print(f"{'':<14}", *(f"{form:>7}" for form in FORMS))
-    for mib, row in sorted(peaks.items()):
-        print(f"  {mib:>8} MiB", *(f"{row[form]:>7.0f}" for form in FORMS))
 
 
 def _median(usages: Sequence[Usage], name: str) -> float:
