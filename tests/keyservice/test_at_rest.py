@@ -18,6 +18,7 @@ from binary_split.keyservice.state import create_state, open_state
 from binary_split.keyservice.store import Store
 from binary_split.model import Fragment
 from tests.keyservice.conftest import FRAGMENT, HOUR
+from tests.keyservice.places import Place
 
 
 def sql(state: Path, *statements: str) -> None:
@@ -52,17 +53,16 @@ def test_two_fragments_sealed_alike_differ(state: Path) -> None:
 
 
 @pytest.mark.fault(56)
-def test_two_rows_swapped_fail_authentication(store: Store, state: Path) -> None:
-    store.keys.add("k2", Fragment(b"another"))
-    tokens = [store.tokens.issue(key_id, lifetime=HOUR).text for key_id in ("k1", "k2")]
-    sql(
-        state,
+def test_two_rows_swapped_fail_authentication(any_store: Store, place: Place) -> None:
+    any_store.keys.add("k2", Fragment(b"another"))
+    tokens = [any_store.tokens.issue(key_id, lifetime=HOUR).text for key_id in ("k1", "k2")]
+    place.sql(
         "CREATE TABLE old AS SELECT * FROM keys",
         "UPDATE keys SET sealed_fragment = (SELECT sealed_fragment FROM old WHERE old.key_id != keys.key_id)",
     )
     for token in tokens:
         with pytest.raises(KeyStoreDamagedError):
-            store.release(token)
+            any_store.release(token)
 
 
 @pytest.mark.parametrize("sealed", ["x''", "zeroblob(12)", "zeroblob(28)", "substr(sealed_fragment, 1, 59)"])
