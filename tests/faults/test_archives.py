@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import time
 
 import pytest
 
+from binary_split.archive.age.bech32 import encode_bech32
 from tests.archive.age.kit import SEALED, chunks_of, header_size
 from tests.archives import (
     BLOCK,
@@ -133,6 +135,33 @@ def test_bytes_and_another_archive_appended(device: Device) -> None:
     device.refuses_age(sealed + sealed, DAMAGED, SAME_WORDS)
 
 
+@pytest.mark.fault(14)
+def test_a_work_factor_of_2_to_the_40(device: Device) -> None:
+    line, short = b"A" * 43, b"A" * 22
+    header = b"age-encryption.org/v1\n-> scrypt %b 40\n%b\n--- %b\n" % (short, line, line)
+    started = time.monotonic()
+    device.refuses_age(header + bytes(100), DAMAGED, SAME_WORDS)
+    assert time.monotonic() - started < 10, "something was computed"
+
+
+@pytest.mark.fault(16)
+def test_an_identity_that_names_a_program_elsewhere(device: Device) -> None:
+    called = device.file("called")
+    program = device.file("bin") / "age-plugin-.." / "x"  # what PATH and the name would lead to
+    program.parent.mkdir(parents=True)
+    program.write_text(f"#!/bin/sh\ntouch {called}\n")
+    program.chmod(0o755)
+    here = device.cli.with_environment(PATH=f"{device.file('bin')}{os.pathsep}{os.environ['PATH']}")
+    text = encode_bech32("age-plugin-../x-", b'{"fragment_file":"/k"}').upper()
+    device.file("identity").write_text(text)
+    ran = here.run(
+        "decrypt", device.age.path, "--identity", device.file("identity"), "-o", device.file("plain")
+    )
+    device.assert_refused(ran, 4)
+    assert not called.exists()
+    assert not device.file("plain").exists()
+
+
 @pytest.mark.fault(15)
 def test_a_header_of_one_gibibyte(device: Device) -> None:
     path = device.file("long.age")
@@ -211,7 +240,7 @@ def test_a_fifo_a_folder_and_nothing(device: Device) -> None:
             device.assert_refused(ran, UNREADABLE, name)
 
 
-@pytest.mark.fault(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 15, 18, 20, 21, 22, 23, 24, 25, 47)
+@pytest.mark.fault(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 20, 21, 22, 23, 24, 25, 47)
 def test_after_all_of_them_good_archives_unlock_and_run(device: Device) -> None:
     for unlock, release in ((device.unlock_cbc, device.cbc), (device.unlock_age, device.age)):
         ran = unlock(release.path, "--json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import socket
 from collections.abc import Iterator
@@ -42,9 +43,10 @@ class Network:
         more.setdefault("tls", self.pki.context())
         return self._stack.enter_context(FaultServer(*scripts, **more))  # type: ignore[arg-type]
 
-    def unlock(self, url: str) -> Ran:
+    def unlock(self, url: str, **environment: str) -> Ran:
         token = ["--token-file", self.device.file("token"), "--ca-file", self.pki.ca_file]
-        return self.device.unlock_age(self.device.age.path, fragment=["--key-service", url, *token])
+        device = dataclasses.replace(self.device, cli=self.device.cli.with_environment(**environment))
+        return device.unlock_age(device.age.path, fragment=["--key-service", url, *token])
 
     def refuses(self, server: FaultServer, status: int, *words: str, asked: int = 1) -> None:
         """Unlock with a fragment of this key service, which must fail; ``asked`` times it sees the token."""
@@ -138,7 +140,19 @@ def test_a_url_that_no_token_is_sent_to(network: Network, url: str) -> None:
     assert "hunter2" not in ran.stderr
 
 
-@pytest.mark.fault(26, 28, 29, 30, 32, 34, 35, 37, 39)
+@pytest.mark.fault(36)
+def test_a_netrc_and_proxies_that_somebody_put_there(network: Network, tmp_path: Path) -> None:
+    proxy, server = network.serve(OK, tls=None), network.serve(answer("403 No"))
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login hostile password hostile\n")
+    proxies = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "HTTP_PROXY", "http_proxy")
+    hostile = {"NETRC": str(netrc), **dict.fromkeys(proxies, proxy.url())}
+    network.device.assert_refused(network.unlock(server.url(), **hostile), 28)
+    assert proxy.connections == 0
+    assert f"\r\nAuthorization: Bearer {TOKEN}\r\n".encode() in server.requests[0]
+
+
+@pytest.mark.fault(26, 28, 29, 30, 32, 34, 35, 36, 37, 39)
 def test_after_all_of_them_a_good_key_service_helps(network: Network) -> None:
     server = network.serve(answer("503 Later"), OK)
     ran = network.unlock(server.url())
