@@ -68,7 +68,7 @@ def collect(promises: Path = PROMISES, tests: Path = ROOT / "tests") -> list[Fau
 
 def serialise(faults: Sequence[Fault], outcomes: dict[str, Any], default: str) -> str:
     """Return the page."""
-    lines = [_HEAD.format(default=default, run=_run(outcomes))]
+    lines = [_HEAD.format(default=default, run=_run(faults, outcomes))]
     part = ""
     for fault in faults:
         if fault.part != part:
@@ -104,24 +104,35 @@ def _read_promises(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             yield part["name"], row
 
 
-def _run(outcomes: dict[str, Any]) -> str:
+def _run(faults: Sequence[Fault], outcomes: dict[str, Any]) -> str:
     if not outcomes:
         return "They have not been run yet."
     minutes, seconds = divmod(outcomes["seconds"], 60)
+    found = [_counts(fault, outcomes) for fault in faults]
+    clean = sum(counts["passed"] > 0 and counts["passed"] == sum(counts.values()) for counts in found)
     return (
+        f"Of {len(faults)} faults, {clean} have passed all that was run of their tests.\n"
         f"Last run: {outcomes['date']}, commit {outcomes['commit']}, seed {outcomes['seed']}, "
         f"{minutes} min {seconds} s on {outcomes['machine']}."
     )
 
 
 def _result(fault: Fault, outcomes: dict[str, Any]) -> str:
-    known = outcomes.get("tests", {})
-    rows = [known.get(test.name, {}).get(str(fault.number), {}) for test in fault.tests]
-    counts = {word: sum(row.get(word, 0) for row in rows) for word in _WORDS}
+    counts = _counts(fault, outcomes)
     if not any(counts.values()):
         return "not run yet"
     told = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
-    return f"{told}, in {sum(row.get('seconds', 0) for row in rows):.1f} s"
+    return f"{told}, in {sum(row.get('seconds', 0) for row in _rows(fault, outcomes)):.1f} s"
+
+
+def _counts(fault: Fault, outcomes: dict[str, Any]) -> dict[str, int]:
+    rows = _rows(fault, outcomes)
+    return {word: sum(row.get(word, 0) for row in rows) for word in _WORDS}
+
+
+def _rows(fault: Fault, outcomes: dict[str, Any]) -> list[dict[str, Any]]:
+    known = outcomes.get("tests", {})
+    return [known.get(test.name, {}).get(str(fault.number), {}) for test in fault.tests]
 
 
 def _where(test: MarkedTest) -> str:

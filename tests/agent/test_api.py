@@ -131,7 +131,7 @@ def test_no_answer_breaks_the_description_and_none_is_a_5xx(place: Place, tmp_pa
         run_against(agent.url, tmp_path, seed=seed, examples=8, seconds=20)
 
 
-@pytest.mark.soak(minutes=1.5)
+@pytest.mark.soak(minutes=1)
 def test_no_answer_breaks_the_description_in_many_tries(place: Place, tmp_path: Path, seed: int) -> None:
     with place.agent_running(GENEROUS, by_token=True) as agent:
-        run_against(agent.url, tmp_path, seed=seed, examples=400, seconds=80)
+        run_against(agent.url, tmp_path, seed=seed, examples=400, seconds=50)

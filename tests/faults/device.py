@@ -9,7 +9,7 @@ from pathlib import Path
 from bed.dockerd import PrivateDockerd
 from binary_split.oci.compression import Compression
 from tests.archives import FRAGMENT, Sealed, make_sealed
-from tests.canary import assert_in_no_file, canary_of, shapes_of
+from tests.canary import assert_in_no_file, assert_in_no_text, canary_of, shapes_of
 from tests.cli.conftest import pin_options
 from tests.commandline import CommandLine, Ran
 from tests.engines.conftest import wait_for_none
@@ -26,7 +26,7 @@ class Device:
 
     Attributes:
         cbc: the newer release as a ``cbc`` archive.
-        age: the same as a signed ``age`` archive, its layers not compressed: plaintext would be seen.
+        age: the same references in a signed ``age`` archive, not compressed: plaintext would be seen.
     """
 
     cli: CommandLine
@@ -61,7 +61,7 @@ class Device:
         return device
 
     def file(self, name: str) -> Path:
-        """Return a place beside the home folder, where plaintext and secrets would be looked for."""
+        """Return a place beside the home folder: in that, no plaintext and no secret may be."""
         return self.cli.home.parent / name
 
     def unlock_cbc(self, archive: Path, *more: object) -> Ran:
@@ -90,8 +90,7 @@ class Device:
         canaries = [canary_of(ref) for ref in self.age.images]
         secrets = [*shapes_of(FRAGMENT), *shapes_of(TOKEN.encode())]
         assert_in_no_file([*canaries, *secrets], self.cli.home, self.bed.data_root)
-        for secret in secrets:
-            assert secret not in (ran.stdout + ran.stderr).encode()
+        assert_in_no_text(secrets, ran.stdout, ran.stderr)
         return ran
 
     def run(self, ref: object) -> str:

@@ -122,6 +122,7 @@ def test_the_page_shows_each_tests_and_its_last_result(tests: Path) -> None:
         "tests": {name: {"1": {"passed": 3, "failed": 1, "seconds": 2.04}}},
     }
     page = faults.serialise(found, outcomes, "It holds.")
+    assert "Of 2 faults, 0 have passed" in page
     assert "Last run: 2026-01-02, commit abc, seed 7, 1 min 1 s on 2 cores." in page
     assert "Last result: 3 passed, 1 failed, in 2.0 s." in page
     assert "Last result: not run yet." in page

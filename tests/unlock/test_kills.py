@@ -148,7 +148,7 @@ def test_a_killed_engine_is_loaded_again(device: Device, rounds: Rounds, chance:
 
 
 @pytest.mark.fault(41, 48)
-@pytest.mark.soak(minutes=3.5)
+@pytest.mark.soak(minutes=5)
 def test_many_killed_unlocks(device: Device, rounds: Rounds, chance: random.Random) -> None:
     _kill_unlocks(device, rounds(SOAK_UNLOCK_KILLS), chance)
 
