@@ -1,6 +1,6 @@
 # Everything a developer types. `make help` lists it; each target first makes .venv what it must be.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-engines faults lint bench soak format docs bootstrap test-tools
+.PHONY: help demo test test-fast coverage test-engines faults lint bench soak format docs bootstrap test-tools
 
 # Imports take twice as long without bytecode, and start-up time is a promise that is tested.
 unexport PYTHONDONTWRITEBYTECODE
@@ -38,6 +38,9 @@ bench: bootstrap test-tools  ## measure what is promised, against openssl, age, 
 	$(PYTHON) -m scripts.bench
 	$(PYTHON) -m scripts.bench.page
 
+coverage: bootstrap test-tools  ## all tests again, with the branches that none of them takes
+	$(PYTEST) $(SIDE_BY_SIDE) -m "not soak and not newer_engine" --cov --cov-report=term --cov-report=html:build/coverage
+
 lint: bootstrap  ## style, types, layers, generated pages
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
@@ -46,6 +49,7 @@ lint: bootstrap  ## style, types, layers, generated pages
 	$(PYTHON) -m scripts.exit_codes --check
 	$(PYTHON) -m scripts.faults --check
 	$(PYTHON) -m scripts.openapi --check
+	$(PYTHON) -m scripts.reference --check
 
 format: bootstrap  ## put the code in its form
 	$(PYTHON) -m ruff check --fix .
@@ -55,6 +59,7 @@ docs: bootstrap  ## write the generated pages again
 	$(PYTHON) -m scripts.exit_codes
 	$(PYTHON) -m scripts.faults
 	$(PYTHON) -m scripts.openapi
+	$(PYTHON) -m scripts.reference
 
 bootstrap:
 	@scripts/bootstrap

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -56,6 +57,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_MISSING] = {}
     config.stash[_STATE] = tempfile.TemporaryDirectory(prefix="binary-split-state-")
     os.environ["BINARY_SPLIT_STATE"] = config.stash[_STATE].name
+    # A shell that starts us in the background has us ignore interrupts, and so would the programs under test.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

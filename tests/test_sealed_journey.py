@@ -74,7 +74,7 @@ def test_a_code_becomes_a_device_that_unlocks(journey: Journey, tmp_path: Path) 
     enrolled = device.run("enroll", "-", *journey.where(), stdin=code.encode())
     assert enrolled.status == 0, enrolled
     unlocked = journey.unlock(device, *journey.where())
-    assert "1 of 1 images loaded" in unlocked.stderr, unlocked
+    assert "1 of 1 image loaded" in unlocked.stderr, unlocked
     log = journey.vendor.log.read_text()
     lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
     released = [line for line in lines if line.get("path") == f"/v1/keys/{KEY_ID}/release"]
@@ -100,7 +100,7 @@ def test_a_machine_without_network_unlocks_by_a_file(journey: Journey, tmp_path:
     sealed = tmp_path / "sealed"
     journey.vendor.run("release", "--device", "drone-3", "--key", KEY_ID, "-o", sealed)
     unlocked = journey.unlock(device, "--sealed-fragment", sealed)
-    assert "1 of 1 images loaded" in unlocked.stderr, unlocked
+    assert "1 of 1 image loaded" in unlocked.stderr, unlocked
 
 
 def test_a_disabled_device_gets_nothing_more(journey: Journey, tmp_path: Path) -> None:

@@ -168,12 +168,18 @@ class Settings:
     """What the environment and the configuration file say; options of a command come before both.
 
     Attributes:
+        key_service: URL of the key service, ``https://HOST[:PORT]``.
         token: bearer token from ``BINARY_SPLIT_TOKEN``; never shown.
-        state: folder of the journal.
+        token_file: holds the token for the key service.
+        ca_file: the only CA to trust in the key service's TLS, PEM; without it, the system's.
+        engine: where images are loaded: ``docker``, ``podman`` or ``oci:DIR``.
+        image_ids: what each image of a ``cbc`` archive must be, ``"REF" = "sha256:…"``.
+        insecure_http: whether plain http to the key service is allowed beyond loopback.
         trusted_keys_folder: holds the public keys of publishers that are trusted, ``*.pem`` and ``*.pub``.
         device_key_file: holds this device's private key, to which fragments are sealed.
         device_id: how the key service calls this device; None takes the service's word.
         credentials_folder: where systemd put the unit's credentials (systemd.exec(5)), for it alone to read.
+        state: folder of the journal.
         agent: the table ``[agent]`` as it stands in the file; ``agent.settings`` says what may be in it.
     """
 

@@ -290,7 +290,7 @@ class TokenRejectedError(KeyServiceError):
 
 
 class FragmentForbiddenError(KeyServiceError):
-    """403: the token was revoked or may not have a fragment."""
+    """403: the token was revoked, its device disabled, or it may not have a fragment."""
 
     code = "fragment-forbidden"
     exit_code = 28

@@ -32,6 +32,7 @@ from binary_split.keyservice.service_limits import ServiceLimits
 from binary_split.keyservice.state import create_state, open_state
 from binary_split.keyservice.store import Store
 from binary_split.model import Fragment
+from binary_split.oci.publisher_key import PrivateKey
 from binary_split.transports import ArchiveLocation, HttpLocation, ranges
 from binary_split.transports.options import HttpOptions
 from binary_split.unlock.states import State
@@ -195,6 +196,20 @@ def test_a_damaged_archive_is_not_tried_again_until_it_is_another(
         assert unlocker.status().number == number
         shutil.copy(release.path, path)
         until(is_ready(unlocker))
+
+
+@pytest.mark.parametrize(
+    ("signer", "code"),
+    [(PrivateKey.generate(), "signature-untrusted"), (None, "signature-missing")],
+    ids=["foreign", "unsigned"],
+)
+def test_what_no_trusted_key_signed_is_not_loaded(
+    signer: PrivateKey | None, code: str, bench: Bench, store: Store, tmp_path: Path
+) -> None:
+    forged = make_age_release(tmp_path / "stick", key=signer)
+    with running(store, ServiceLimits()) as (url, _guards), bench.agent(url, usb=forged.path) as unlocker:
+        until(failed_with(unlocker, code))
+        assert not any(bench.engine.find_image(ref) for ref in forged.images)
 
 
 def test_what_is_not_granted_yet_is_asked_for_again_much_later(tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ class TestFile:
     def test_unlock_opens_it_with_the_devices_key(self, shelf: Shelf, end: bytes) -> None:
         sealed = shelf.file(shelf.seal() + end)
         ran = shelf.run("unlock", *shelf.age, *sealed, *shelf.key, *shelf.engine())
-        assert "ready: 1 of 1 images loaded" in ran.stderr
+        assert "ready: 1 of 1 image loaded" in ran.stderr
 
     def test_it_may_come_from_stdin_and_the_key_from_the_settings(self, shelf: Shelf) -> None:
         named = shelf.cli.with_environment(BINARY_SPLIT_DEVICE_KEY_FILE=str(shelf.folder / "device.key"))
@@ -181,7 +181,7 @@ class TestKeyService:
     ) -> None:
         with service.serve() as server:
             ran = shelf.run("unlock", *shelf.age, *service.options(server), *shelf.key, *shelf.engine())
-        assert "ready: 1 of 1 images loaded" in ran.stderr
+        assert "ready: 1 of 1 image loaded" in ran.stderr
         asked = [request.split(b" ")[1] for request in server.requests]
         assert asked == [b"/v1/keys/other/release", b"/v1/keys/acme-2026/release"]
         assert TOKEN not in ran.stderr + ran.stdout

@@ -15,7 +15,15 @@ from binary_split.errors import (
     RecordError,
     TokenRejectedError,
 )
-from binary_split.keyservice.decision import Bearer, Grant, KeyFacts, meant_key, refuse_release, usable_grants
+from binary_split.keyservice.decision import (
+    Bearer,
+    Grant,
+    KeyFacts,
+    holds_key,
+    meant_key,
+    refuse_release,
+    usable_grants,
+)
 from binary_split.keyservice.releases import Released, ReleaseRequest
 from binary_split.keyservice.store import Store
 from binary_split.model import Fragment
@@ -219,3 +227,26 @@ def test_the_decision_is_pure_and_knows_each_reason() -> None:
 def test_unlimited_grants_are_used_before_limited_ones() -> None:
     grants = [Grant("a", "k", uses_left=1), Grant("b", "k"), Grant("c", "k", uses_left=0), Grant("d", "x")]
     assert [grant.grant_id for grant in usable_grants(grants, "k", 0)] == ["b", "a"]
+
+
+def test_a_token_opens_the_key_that_it_names_and_no_other() -> None:
+    own = Bearer("t", frozenset(), token_key_id="k")
+    assert holds_key(own, "k", 0)
+    assert not holds_key(own, "x", 0)
+    assert not holds_key(Bearer("t", frozenset()), "k", 0)
+
+
+def test_a_devices_token_opens_what_is_granted_now_and_what_its_uses_were_spent_on() -> None:
+    spent = Grant("g", "spent", uses_left=0)
+    later = Grant("h", "later", not_before=10)
+    bearer = Bearer("t", frozenset(), token_key_id="k", device_id="d", grants=[spent, later])
+    held = {key_id for key_id in ("k", "spent", "later") if holds_key(bearer, key_id, 9)}
+    assert held == {"spent"}
+    assert holds_key(bearer, "later", 10)
+
+
+def test_a_grant_that_is_over_leaves_no_doubt_which_key_is_meant() -> None:
+    grants = [Grant("g", "old", not_after=10), Grant("h", "new")]
+    bearer = Bearer("t", frozenset(), device_id="d", grants=grants)
+    assert meant_key(bearer, None, 9) is None
+    assert meant_key(bearer, None, 10) == "new"

@@ -154,7 +154,7 @@ def test_a_revoked_token_and_a_disabled_device_are_403_at_the_next_request(fleet
     token, key = fleet.enrol("drone-7")
     fetch_sealed_fragment(fleet.at, token, key, key_id="k1")
     fleet.service.store.devices.disable("drone-7")
-    with pytest.raises(FragmentForbiddenError):
+    with pytest.raises(FragmentForbiddenError, match="revoked, or its device disabled"):
         fetch_sealed_fragment(fleet.at, token, key, key_id="k1")
     fleet.service.store.devices.enable("drone-7")
     found = fleet.service.store.tokens.find(token)

@@ -22,7 +22,7 @@ from binary_split.errors import ConfigError
 from binary_split.files import write_atomically
 from binary_split.model import Progress, ProgressSink
 from binary_split.oci.layout import LayoutTar
-from binary_split.sizes import format_size
+from binary_split.sizes import format_count, format_size
 from binary_split.unlock.opening import pin_release
 from binary_split.unlock.plan import build_tar, plan_images
 
@@ -69,7 +69,7 @@ def extract(
             with write_atomically(Path(path)) as sink:
                 for chunk in _counted(tar, report):
                     sink.write(chunk)
-    say(f"extracted {len(pins)} images, {format_size(tar.size)}, to {target}")
+    say(f"extracted {format_count(len(pins), 'image')}, {format_size(tar.size)}, to {target}")
 
 
 def _counted(tar: LayoutTar, report: ProgressSink) -> Iterator[bytes | memoryview]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from binary_split.cli.output import emit_json, say
 from binary_split.engines import Engine
-from binary_split.sizes import format_size
+from binary_split.sizes import format_count, format_size
 from binary_split.unlock.load_plan import LoadPlan, free_bytes, verify_room
 
 
@@ -51,7 +51,7 @@ def _summarise(plan: LoadPlan, free: int | None) -> str:
             f"to load: {', '.join(str(ref) for ref in sorted(plan.lacking))}",
             f"read     {format_size(plan.read_bytes)} of the archive",
             f"decrypt  {format_size(plan.decrypt_bytes)}",
-            f"send     {format_size(plan.send_bytes)} in {len(plan.parts)} parts",
+            f"send     {format_size(plan.send_bytes)} in {format_count(len(plan.parts), 'part')}",
             f"disk     {format_size(plan.disk_bytes)} on the engine's side{room}",
         ]
     )

@@ -19,7 +19,7 @@ from binary_split.model import Release
 from binary_split.oci.compression import Compression
 from binary_split.oci.publisher_key import PrivateKey, parse_passphrase
 from binary_split.sealing import Export, SealedArchive, export_docker_archive
-from binary_split.sizes import format_size
+from binary_split.sizes import format_count, format_size
 from binary_split.unlock.pins import parse_images
 
 _COMPRESSIONS = {"zstd": Compression.ZSTD, "gzip": Compression.GZIP, "none": Compression.NONE}
@@ -157,7 +157,8 @@ def _report(job: SealJob, sealed: SealedArchive, as_json: bool) -> None:
         emit_json(_describe(job, sealed))
         return
     signer = f"signed by {job.key.key_id[:16]}…" if job.key else "not signed"
-    say(f"sealed {len(sealed.images)} images, {format_size(sealed.plain_size)}, into {job.output}, {signer}")
+    what = f"{format_count(len(sealed.images), 'image')}, {format_size(sealed.plain_size)}"
+    say(f"sealed {what}, into {job.output}, {signer}")
     if job.key is None and job.archive_format == "age":
         warn("devices refuse a release that is not signed: make a key with `binary-split keygen`, use --sign")
     for image in sealed.images:

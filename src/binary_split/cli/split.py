@@ -17,7 +17,7 @@ from binary_split.config import LIMITS
 from binary_split.errors import ConfigError
 from binary_split.files import write_atomically
 from binary_split.model import Progress, ProgressSink
-from binary_split.sizes import format_size
+from binary_split.sizes import format_count, format_size
 from binary_split.transports.file import FileSource
 from binary_split.transports.part_list import SUFFIX, ArchivePart, part_name, serialise_part_list
 
@@ -71,7 +71,7 @@ def split(archive: Path, size: str, folder: Path | None, progress: Mode, as_json
         rows = [{"name": part.name, "size": part.size, "sha256": part.sha256} for part in parts]
         emit_json({"archive": str(archive), "size": total, "parts": rows})
     else:
-        say(f"split {format_size(total)} into {len(parts)} parts: {folder / parts[0].name} …")
+        say(f"split {format_size(total)} into {format_count(len(parts), 'part')}: {folder / parts[0].name} …")
 
 
 def parse_size(text: str) -> int:

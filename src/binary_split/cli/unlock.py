@@ -25,7 +25,7 @@ from binary_split.cli.plan import show_plan
 from binary_split.cli.progress import Mode, progress_option, show_progress
 from binary_split.config import load_settings
 from binary_split.engines import open_engine
-from binary_split.sizes import format_size
+from binary_split.sizes import format_count, format_size
 from binary_split.transports import ArchiveLocation
 from binary_split.unlock.key_source import KeyService, read_key_ids
 from binary_split.unlock.order import FragmentSource, UnlockResult
@@ -146,9 +146,10 @@ def unlock(
 def _summarise(result: UnlockResult) -> str:
     count = len(result.images)
     if not result.loaded:
-        return f"ready: all {count} images are there already, nothing was loaded"
+        there = "the image is" if count == 1 else f"all {count} images are"
+        return f"ready: {there} there already, nothing was loaded"
     size = format_size(result.sent_bytes)
-    return f"ready: {len(result.loaded)} of {count} images loaded ({size}), all verified"
+    return f"ready: {len(result.loaded)} of {format_count(count, 'image')} loaded ({size}), all verified"
 
 
 def _describe(result: UnlockResult, version: str | None) -> dict[str, object]:

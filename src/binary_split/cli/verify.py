@@ -20,7 +20,7 @@ from binary_split.cli.progress import Mode, progress_option, show_progress
 from binary_split.config import load_settings
 from binary_split.engines import open_engine
 from binary_split.errors import ConfigError
-from binary_split.sizes import format_size
+from binary_split.sizes import format_count, format_size
 from binary_split.unlock.proving import choose_installed, prove_installed
 from binary_split.unlock.records import InstalledRelease
 from binary_split.unlock.verifying import verify_layers
@@ -93,8 +93,8 @@ def verify(
         return
     signed = "unsigned, as allowed" if allow_unsigned else "signed by a trusted key"
     say(
-        f"{statement.product} {statement.version}: {signed}; {len(statement.images)} images, "
-        f"{len(statement.blobs)} blobs, {format_size(size)}, all as stated"
+        f"{statement.product} {statement.version}: {signed}; {format_count(len(statement.images), 'image')}, "
+        f"{format_count(len(statement.blobs), 'blob')}, {format_size(size)}, all as stated"
     )
 
 
@@ -115,4 +115,4 @@ def _tell_installed(release: InstalledRelease, *, as_json: bool, deep: bool) -> 
         return
     name = " ".join(filter(None, (release.product, release.version))) or "the release"
     proof = "every layer was read and matches" if deep else "all in the engine by digest"
-    say(f"{name}: {len(refs)} images, {proof}")
+    say(f"{name}: {format_count(len(refs), 'image')}, {proof}")

@@ -22,7 +22,8 @@ _FRAGMENT_ANSWERS: dict[int | str, dict[str, Any]] = {
     400: problem("The Authorization header is malformed or there twice.", "WWW-Authenticate"),
     401: problem("No token, or one that is unknown or has expired.", "WWW-Authenticate"),
     403: problem(
-        "The token was revoked; or this fragment is released sealed only, as the problem's type says.",
+        "The token was revoked, or its device disabled; "
+        "or this fragment is released sealed only, as the problem's type says.",
         "WWW-Authenticate",
     ),
     404: problem("The token does not open this key-id; whether there is one makes no difference."),

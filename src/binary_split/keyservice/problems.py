@@ -34,7 +34,9 @@ from binary_split.service.problems import (
 SCHEMA = schema_of(DEVICE_KEY_NEEDED_TYPE)
 
 REVOKED_TOKEN = Problem(  # 403, not 401: docs/adr/0010-revoked-token-403.md
-    HTTPStatus.FORBIDDEN, "The token was revoked.", challenge("invalid_token", "The token was revoked")
+    HTTPStatus.FORBIDDEN,
+    "The token was revoked, or its device disabled.",
+    challenge("invalid_token", "The token was revoked, or its device disabled"),
 )
 OUT_OF_SCOPE = Problem(  # before anything is looked at: it tells nothing of what there is
     HTTPStatus.FORBIDDEN,
