@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -151,6 +151,13 @@ def test_a_line_that_is_cut_is_given_up_in_time_and_used_again(far: Callable[...
     assert not beyond.assert_in_time(2)
     beyond.link.join()
     assert beyond.assert_in_time(LIMITS.fetch_deadline_s)
+
+
+@pytest.mark.fault(26)
+def test_a_name_that_nobody_resolves_is_named_in_time(far: Callable[..., Far]) -> None:
+    found = replace(far(loss=0, delay_s=0.01), url="https://keys.example").fetch(deadline_s=2)
+    assert found["error"] == "key-service-unreachable"
+    assert found["seconds"] < 2 + LATE_S
 
 
 @pytest.mark.fault(27)
