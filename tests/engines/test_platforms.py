@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from binary_split.engines.platforms import is_native, parse_machine
+from binary_split.engines.platforms import is_native, parse_machine, verify_native
+from binary_split.errors import PlatformError
+from binary_split.model import ImageRef
 
 
 @pytest.mark.parametrize(
@@ -43,3 +45,11 @@ def test_a_machine_is_called_as_images_call_it_or_not_known(
 )
 def test_only_what_a_machine_runs_by_itself_is_native(image: str, engine: str, native: bool) -> None:
     assert is_native(image, engine) is native
+
+
+def test_an_image_for_another_machine_is_named_with_both() -> None:
+    ref = ImageRef.parse("azaion/flights:1.0.0")
+    with pytest.raises(PlatformError, match=r"flights:1\.0\.0 is for linux/arm64, .* is linux/amd64"):
+        verify_native(ref, "linux/arm64", "linux/amd64")
+    verify_native(ref, "linux/amd64", "linux/amd64")
+    verify_native(ref, "linux/arm64", None)

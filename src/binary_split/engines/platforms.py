@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from binary_split.errors import PlatformError
+from binary_split.model import ImageRef
+
 # What `uname -m` calls machines, as the engines repeat it, and what Go and image configs call them.
 _ARCHITECTURES = {
     "aarch64": "arm64",
@@ -32,3 +35,18 @@ def is_native(image: str, engine: str) -> bool:
     engine_system, engine_architecture = engine.split("/")
     runs = {engine_architecture, *_RUN_TOO.get(engine_architecture, ())}
     return system == engine_system and architecture in runs
+
+
+def verify_native(ref: ImageRef, image: str, engine: str | None) -> None:
+    """Make sure that an engine's machine runs an image; one of which nothing is known runs all.
+
+    Args:
+        ref: the image's reference, for messages.
+        image: its platform, as for `is_native`.
+        engine: ``os/architecture``, or None.
+
+    Raises:
+        PlatformError: the image is for another kind of machine.
+    """
+    if engine is not None and not is_native(image, engine):
+        raise PlatformError(f"{ref} is for {image}, and the engine's machine is {engine}: nothing was loaded")

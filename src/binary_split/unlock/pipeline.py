@@ -13,6 +13,7 @@ from binary_split.archive.age import FragmentIdentity
 from binary_split.archive.detect import ArchiveFormat, read_format
 from binary_split.config import LIMITS
 from binary_split.engines import Abort, Engine, LayerReuse
+from binary_split.engines.platforms import verify_native
 from binary_split.errors import BinarySplitError, EngineAbortedError
 from binary_split.model import Fragment, Progress, ProgressSink, ignore_progress
 from binary_split.oci.blob import Blob
@@ -31,7 +32,7 @@ from binary_split.unlock.opening import (
     open_signed,
 )
 from binary_split.unlock.order import FragmentSource, PlanSink, UnlockOrder, UnlockResult, ignore_plan
-from binary_split.unlock.plan import index_layers, layer_opener, plan_images, verify_platform
+from binary_split.unlock.plan import index_layers, layer_opener, plan_images
 from binary_split.unlock.records import InstalledRelease, Move, Transaction
 from binary_split.unlock.staging import image_number, part_tar, staged_images, staging_ref
 from binary_split.unlock.states import State, advance
@@ -208,8 +209,9 @@ class _Run:
         engine = self._engine.describe()
         keep = engine.compressions if engine.reuse is LayerReuse.BLOB else ()
         images = plan_images(opened.contents, opened.refs, opened.pins, keep=keep)
-        if engine.platform is not None and not order.any_platform:
-            verify_platform(images, engine.platform)
+        if not order.any_platform:
+            for image in images:
+                verify_native(image.layout.refs[0], image.layout.config.platform, engine.platform)
         return make_plan(opened, images, self._engine, releases, low_disk=order.low_disk)
 
     def _describe(self, opened: OpenedArchive, plan: LoadPlan) -> InstalledRelease:

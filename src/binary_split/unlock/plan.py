@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from binary_split.engines.platforms import is_native
-from binary_split.errors import ImageMismatchError, ImageMissingError, PlatformError
+from binary_split.errors import ImageMismatchError, ImageMissingError
 from binary_split.model import Digest, ImagePins, ImageRef
 from binary_split.oci.blob import Blob, hash_blob
 from binary_split.oci.compression import MARK_BYTES, Compression, Decompressor, detect_compression
@@ -74,20 +73,6 @@ def plan_images(
                 f"{ref} in the archive is {found[ref].config.digest}, not {pin}: nothing was loaded"
             )
     return tuple(_plan_image(tar, image, keep) for image in tar.images if image.refs)
-
-
-def verify_platform(images: Iterable[PlannedImage], platform: str) -> None:
-    """Make sure that the engine's machine, ``os/architecture``, runs every image.
-
-    Raises:
-        PlatformError: one is for another machine.
-    """
-    for image in images:
-        if not is_native(image.layout.config.platform, platform):
-            raise PlatformError(
-                f"{image.layout.refs[0]} is for {image.layout.config.platform}, and the engine's machine is "
-                f"{platform}: nothing was loaded"
-            )
 
 
 def build_tar(tar: ImageContents, images: Iterable[PlannedImage]) -> LayoutTar:
