@@ -59,11 +59,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if not tests:
         return
     terminalreporter.section("soak")
-    width = max(map(len, tests))
+    shown = {name: name.removeprefix("tests/") for name in tests}
+    width = max(map(len, shown.values()))
     terminalreporter.line(f"{'what':<{width}} {'rounds':>16} {'seed':>11} {'outcome':>13} {'seconds':>8}")
     for name, test in tests.items():
         terminalreporter.line(
-            f"{name:<{width}} {test.notes.get(ROUNDS, ''):>16} {config.option.seed:>11}"
+            f"{shown[name]:<{width}} {test.notes.get(ROUNDS, ''):>16} {config.option.seed:>11}"
             f" {test.word:>13} {test.seconds:>8.1f}"
         )
     minutes = sum(test.seconds for test in tests.values()) / 60
