@@ -1,6 +1,6 @@
 # Everything a developer types. `make help` lists it; each target first makes .venv what it must be.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast coverage test-engines lint bench soak format docs bootstrap test-tools dist deb test-packages audit mutants
+.PHONY: help demo test test-fast coverage test-engines faults lint bench soak format docs bootstrap test-tools dist deb test-packages audit mutants
 
 # Imports take twice as long without bytecode, and start-up time is a promise that is tested.
 unexport PYTHONDONTWRITEBYTECODE
@@ -30,8 +30,12 @@ test-engines: bootstrap test-tools  ## the tests on a newer Docker Engine, with 
 test-packages: bootstrap test-tools  ## build, install, use and purge the Debian packages and the containers
 	$(PYTEST) -m packages
 
-soak: bootstrap test-tools  ## the long tests: many kills, many rounds
-	$(PYTEST) -m soak
+faults: bootstrap test-tools  ## the tests of docs/faults.md, and that page with what became of them
+	$(PYTEST) $(SIDE_BY_SIDE) -m "fault and not soak and not newer_engine and not packages" \
+	  --fault-outcomes tests/faults/outcomes.json; status=$$?; $(PYTHON) -m scripts.faults && exit $$status
+
+soak: bootstrap test-tools  ## the long tests: many kills, many rounds; ends by itself, within 42 minutes
+	timeout --foreground --signal=INT 42m $(PYTEST) -m "soak and not newer_engine and not packages"
 
 bench: bootstrap test-tools  ## measure what is promised, against openssl, age, pyrage and `docker load`, and write its page
 	$(PYTHON) -m scripts.bench
@@ -49,6 +53,7 @@ lint: bootstrap  ## style, types, layers, generated pages
 	$(PYTHON) -m mypy --strict
 	.venv/bin/lint-imports --no-logo
 	$(PYTHON) -m scripts.exit_codes --check
+	$(PYTHON) -m scripts.faults --check
 	$(PYTHON) -m scripts.openapi --check
 	$(PYTHON) -m scripts.reference --check
 	$(PYTHON) -m scripts.manpages --check
@@ -74,6 +79,7 @@ format: bootstrap  ## put the code in its form
 
 docs: bootstrap  ## write the generated pages again
 	$(PYTHON) -m scripts.exit_codes
+	$(PYTHON) -m scripts.faults
 	$(PYTHON) -m scripts.openapi
 	$(PYTHON) -m scripts.reference
 	$(PYTHON) -m scripts.manpages

@@ -22,6 +22,8 @@ from bed.unavailable import Unavailable
 from tests.commandline import CommandLine
 from tests.lending import lent
 
+pytest_plugins = ["tests.reporting.seeds", "tests.reporting.soaking", "tests.reporting.faults"]
+
 ENGINE_FIXTURES = {
     "vendor_engine",
     "device_engine",

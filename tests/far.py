@@ -17,6 +17,7 @@ from bed.certs import make_authority, make_leaf
 from bed.nginx import PrivateNginx
 from bed.processes import ending_with_parent
 from bed.unavailable import Unavailable
+from binary_split.config import LIMITS
 from binary_split.keyservice.state import create_state, open_state
 from binary_split.model import Fragment
 from tests.archives import FRAGMENT
@@ -184,14 +185,17 @@ def digests_below(folder: Path) -> dict[str, str]:
 
 _FETCH = """
 import sys, time
+from dataclasses import replace
 from pathlib import Path
 import requests  # which takes a second where many processes begin at once
+from binary_split.config import LIMITS
 from binary_split.errors import KeyServiceError
 from binary_split.keyclient import fetch_fragment
 
-started = time.monotonic()
+started, limits = time.monotonic(), replace(LIMITS, fetch_deadline_s=float(sys.argv[4]))
 try:
-    outcome = fetch_fragment(sys.argv[1], sys.argv[2], ca_file=Path(sys.argv[3])).reveal().hex()
+    fragment = fetch_fragment(sys.argv[1], sys.argv[2], ca_file=Path(sys.argv[3]), limits=limits)
+    outcome = fragment.reveal().hex()
 except KeyServiceError as error:
     outcome = error.code
 print(time.monotonic() - started, outcome)
@@ -215,9 +219,12 @@ class Fetched:
     outcome: str
 
 
-def fetch_over(link: BadLink, service: FarKeyService, *, times: int) -> list[Fetched]:
+def fetch_over(
+    link: BadLink, service: FarKeyService, *, times: int, deadline_s: float = LIMITS.fetch_deadline_s
+) -> list[Fetched]:
     """Fetch the fragment from the device's end, several at once."""
-    command = [*link.entering_device(), *python(_FETCH, service.url, service.token, service.ca_file)]
+    arguments = (service.url, service.token, service.ca_file, str(deadline_s))
+    command = [*link.entering_device(), *python(_FETCH, *arguments)]
     with ExitStack() as opened:
         processes = [
             opened.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, env=child_environment()))

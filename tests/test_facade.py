@@ -227,6 +227,7 @@ BAD_INPUTS: list[tuple[Callable[[Path], None], type[BinarySplitError]]] = [
 ]
 
 
+@pytest.mark.fault(1, 2, 3, 25)
 @pytest.mark.parametrize("older", [None, b"an older output"], ids=["no older output", "an older output"])
 @pytest.mark.parametrize(("spoil", "expected"), BAD_INPUTS, ids=[spoil.__name__ for spoil, _ in BAD_INPUTS])
 def test_bad_input_is_named_at_once_and_leaves_everything_as_it_was(
@@ -337,6 +338,7 @@ def small_disk(tmp_path: Path, could_not_run: Callable[[Unavailable], None]) -> 
     subprocess.run(["umount", str(path)], check=True)
 
 
+@pytest.mark.fault(44)
 def test_a_full_disk_is_an_output_error_and_is_not_left_full(archive: Path, small_disk: Path) -> None:
     write_sparse_archive(archive, 2 * MIB)
     (small_disk / "x.tar").write_bytes(b"older")
@@ -347,6 +349,7 @@ def test_a_full_disk_is_an_output_error_and_is_not_left_full(archive: Path, smal
     (small_disk / "free").write_bytes(bytes(MIB // 2))
 
 
+@pytest.mark.fault(44)
 def test_a_read_only_disk_is_an_output_error(archive: Path, small_disk: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     with pytest.raises(OutputError, match="Read-only file system"):
@@ -411,6 +414,7 @@ print(peak_kib() - before)
 """
 
 
+@pytest.mark.fault(17)
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [2 * GIB + 1, 4 * GIB + 1], ids=["2 GiB + 1", "4 GiB + 1"])
 def test_a_huge_archive_is_decrypted_in_constant_memory(archive: Path, size: int) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import signal
 import stat
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +18,7 @@ from typing import BinaryIO
 import pytest
 
 from binary_split.errors import OutputError, SecretFileError
-from binary_split.files import create_secret, read_secret, write_atomically, write_secret
+from binary_split.files import read_secret, write_atomically, write_secret
 from tests.running import run_python
 
 LONG_NAMES = ["n" * 255, "é" * 127, "𝄞" * 63, " ", "-", ".hidden", "line\nend", "\udcff"]
@@ -216,6 +219,65 @@ def test_a_name_that_was_taken_for_a_secret_is_given_back_on_failure(folder: Pat
     assert names(folder) == []
 
 
+def test_a_secret_has_its_name_only_when_it_is_whole(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[bool] = []
+    real = os.fsync
+
+    def look(descriptor: int) -> None:
+        seen.append((folder / "key").exists())
+        real(descriptor)
+
+    monkeypatch.setattr("binary_split.files.os.fsync", look)
+    write_secret(folder / "key", b"secret")
+    assert seen == [False, True], "the file before it has its name, the folder after"
+
+
+@pytest.mark.parametrize("at", ["fsync", "link"])
+def test_a_secret_whose_writer_is_killed_leaves_nothing(folder: Path, at: str) -> None:
+    code = f"""
+import os, signal
+from pathlib import Path
+from binary_split.files import write_secret
+os.{at} = lambda *_arguments, **_named: os.kill(os.getpid(), signal.SIGKILL)
+write_secret(Path("fragment"), b"secret")
+"""
+    ran = subprocess.run([sys.executable, "-c", code], cwd=folder, check=False)
+    assert ran.returncode == -signal.SIGKILL
+    assert names(folder) == []
+
+
+def test_a_name_that_is_taken_while_a_secret_is_written_is_left_alone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.fsync
+
+    def take(descriptor: int) -> None:
+        (folder / "key").write_bytes(b"another's")
+        real(descriptor)
+
+    monkeypatch.setattr("binary_split.files.os.fsync", take)
+    with pytest.raises(OutputError, match="exists already"):
+        write_secret(folder / "key", b"secret")
+    assert (folder / "key").read_bytes() == b"another's"
+    assert names(folder) == ["key"]
+
+
+def test_where_there_are_no_links_as_on_fat_a_secret_is_written_all_the_same(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_arguments: object, **_named: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr("binary_split.files.os.access", lambda *_arguments: False)  # nor files without a name
+    monkeypatch.setattr("binary_split.files.os.link", refuse)
+    write_secret(folder / "fragment", b"\0secret")
+    with pytest.raises(OutputError, match="exists already"):
+        write_secret(folder / "fragment", b"second")
+    assert (folder / "fragment").read_bytes() == b"\0secret"
+    assert mode(folder / "fragment") == 0o600
+    assert names(folder) == ["fragment"]
+
+
 # read_secret
 
 
@@ -264,30 +326,3 @@ def test_a_folder_and_an_endless_device_are_no_secret(tmp_path: Path) -> None:
         read(tmp_path)
     with pytest.raises(SecretFileError, match="longer than 100 bytes"):
         read(Path("/dev/zero"))
-
-
-def test_a_created_secret_is_private_whole_and_never_over_another(folder: Path) -> None:
-    create_secret(folder / "key", b"first")
-    assert (folder / "key").stat().st_mode & 0o777 == 0o600
-    for taken in ("key", "dangling"):
-        if taken == "dangling":
-            (folder / taken).symlink_to(folder / "nowhere")
-        with pytest.raises(OutputError, match="File exists"):
-            create_secret(folder / taken, b"second")
-    assert (folder / "key").read_bytes() == b"first"
-    assert sorted(path.name for path in folder.iterdir()) == ["dangling", "key"]
-
-
-def test_a_created_secret_has_its_name_only_when_it_is_whole(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[bool] = []
-    real = os.fsync
-
-    def look(descriptor: int) -> None:
-        seen.append((folder / "key").exists())
-        real(descriptor)
-
-    monkeypatch.setattr("binary_split.files.os.fsync", look)
-    create_secret(folder / "key", b"secret")
-    assert seen == [False, True], "the file before it has its name, the folder after"

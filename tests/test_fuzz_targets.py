@@ -60,8 +60,8 @@ def mutate(raw: bytes, chance: random.Random) -> bytes:
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_nothing_but_our_own_errors_comes_out_of(name: str) -> None:
-    chance, seeds = random.Random(name), list(TARGETS[name].make_seeds())
+def test_nothing_but_our_own_errors_comes_out_of(name: str, chance: random.Random) -> None:
+    seeds = list(TARGETS[name].make_seeds())
     for _number in range(CHANGES):
         try_one(name, mutate(chance.choice(seeds), chance))
 

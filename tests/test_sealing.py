@@ -237,6 +237,7 @@ FAULTS = [without_shared_layer, with_damaged_layer, without_manifest, cut_off, w
 
 
 class TestIncompleteExports:
+    @pytest.mark.fault(20)
     @pytest.mark.parametrize("fault", FAULTS)
     def test_are_refused_and_an_older_archive_stays(
         self, cli: CommandLine, tmp_path: Path, fault: Callable[[Path, Path], Path]
@@ -253,6 +254,7 @@ class TestIncompleteExports:
         assert seal_by_cli(cli, tmp_path, tmp_path / "good.tar").status == 0
         assert (folder / "x.cbc").stat().st_size > 50_000
 
+    @pytest.mark.fault(23)
     @pytest.mark.parametrize("style", ["oci", "classic"])
     def test_an_extra_image_is_refused(self, cli: CommandLine, tmp_path: Path, style: Style) -> None:
         build_release(tmp_path / "more.tar", "1.0.0", names=(*NAMES, "alpine"), style=style)

@@ -55,7 +55,8 @@ BinarySplitError
 │   ├── DowngradeError
 │   ├── DiskSpaceError
 │   ├── ArchiveNotConfiguredError
-│   └── UnlockBusyError
+│   ├── UnlockBusyError
+│   └── PlatformError
 ├── CheckFailedError
 └── KeyStoreError
     ├── KeyStoreStateError
@@ -568,6 +569,14 @@ class UnlockBusyError(UnlockError):
     exit_code = 85
     retryable = True
     hint = "Wait until the unlock that is under way has ended, or cancel it."
+
+
+class PlatformError(UnlockError):
+    """The release is for another kind of machine than the engine's; nothing was loaded."""
+
+    code = "platform"
+    exit_code = 86
+    hint = "Ask the vendor for this machine's release, or give --any-platform where an emulator is installed."
 
 
 class CheckFailedError(BinarySplitError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import stat
@@ -37,6 +38,9 @@ class _OutputFile(io.FileIO):
 def _mapped(path: Path) -> Iterator[None]:
     try:
         yield
+    except FileExistsError:
+        hint = "Name a file that does not exist yet."
+        raise OutputError(f"{path} exists already and is not overwritten", hint=hint) from None
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
@@ -79,13 +83,8 @@ def write_atomically(path: Path, *, mode: int = 0o666, overwrite: bool = True) -
 def _reserve(path: Path, mode: int) -> Iterator[None]:
     """Take a name with an empty file: unlike a hard link that works on FAT too, where fragments travel."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    try:
+    with _mapped(path):
         os.close(os.open(path, flags, mode))
-    except FileExistsError:
-        hint = "Name a file that does not exist yet."
-        raise OutputError(f"{path} exists already and is not overwritten", hint=hint) from None
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
     try:
         yield
     except BaseException:
@@ -106,15 +105,26 @@ def _replace(path: Path, mode: int, *, overwrite: bool = True) -> Iterator[Binar
             with _mapped(path):
                 os.fsync(descriptor)
                 if not is_named:
-                    _give_name(descriptor, temporary)
+                    _give_name(descriptor, temporary if overwrite else path)
         with _mapped(path):
             if overwrite:
                 temporary.replace(path)
-            else:
-                path.hardlink_to(temporary)
+            elif is_named:
+                _link(temporary, path, mode)
             sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _link(temporary: Path, path: Path, mode: int) -> None:
+    """Give a name that is free to a file that is whole; FAT has no links, and there it is taken first."""
+    try:
+        path.hardlink_to(temporary)
+    except OSError as error:
+        if error.errno not in {errno.EPERM, errno.EOPNOTSUPP}:
+            raise
+        with _reserve(path, mode):
+            temporary.replace(path)
 
 
 def _create(temporary: Path, mode: int) -> tuple[int, bool]:
@@ -146,21 +156,14 @@ def sync_folder(folder: Path) -> None:
 def write_secret(path: Path, secret: bytes) -> None:
     """Write a file that holds a secret: mode 0600, complete or not at all, never over another file.
 
-    Raises:
-        OutputError: it exists already or cannot be written.
-    """
-    with write_atomically(path, mode=0o600, overwrite=False) as file:
-        file.write(secret)
-
-
-def create_secret(path: Path, secret: bytes) -> None:
-    """Write a file as ``write_secret`` does, but not even ``kill -9`` leaves an empty one under its name.
-
-    The folder's file system must have hard links.
+    Not even ``kill -9`` leaves an empty one under its name, where the file system has hard links.
 
     Raises:
         OutputError: it exists already or cannot be written.
     """
+    with _mapped(path):
+        if os.path.lexists(path):
+            raise FileExistsError
     with _replace(path, 0o600, overwrite=False) as file:
         file.write(secret)
 

@@ -151,10 +151,3 @@ def _toml(row: object) -> str:
     if isinstance(row, Mapping):
         return "{" + ", ".join(f"{name} = {json.dumps(str(value))}" for name, value in row.items()) + "}"
     return json.dumps(str(row))
-
-
-def contents(folder: Path) -> Iterator[tuple[Path, bytes]]:
-    """Give every file below a folder."""
-    for path in folder.rglob("*"):
-        if path.is_file():
-            yield path, path.read_bytes()

@@ -19,10 +19,10 @@ OPERATIONS = [
 ]
 
 
-def run_against(url: str, folder: Path, *, examples: int, seconds: int) -> None:
+def run_against(url: str, folder: Path, *, seed: int, examples: int, seconds: int) -> None:
     """Check that every answer is one that the description names."""
     status, found = run_schemathesis(
-        url, AGENT_TOKEN, folder, examples=examples, seconds=seconds, leave_out=LEFT_OUT
+        url, AGENT_TOKEN, folder, seed=seed, examples=examples, seconds=seconds, leave_out=LEFT_OUT
     )
     assert status == 0, found[-6000:]
     assert re.search(rf"Tested: {len(OPERATIONS)}$", found, re.MULTILINE), found

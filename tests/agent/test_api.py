@@ -126,12 +126,12 @@ def test_the_committed_description_is_the_agents_own(place: Place) -> None:
 
 
 @pytest.mark.slow
-def test_no_answer_breaks_the_description_and_none_is_a_5xx(place: Place, tmp_path: Path) -> None:
+def test_no_answer_breaks_the_description_and_none_is_a_5xx(place: Place, tmp_path: Path, seed: int) -> None:
     with place.agent_running(GENEROUS, by_token=True) as agent:
-        run_against(agent.url, tmp_path, examples=8, seconds=20)
+        run_against(agent.url, tmp_path, seed=seed, examples=8, seconds=20)
 
 
-@pytest.mark.soak
-def test_no_answer_breaks_the_description_in_many_tries(place: Place, tmp_path: Path) -> None:
+@pytest.mark.soak(minutes=1)
+def test_no_answer_breaks_the_description_in_many_tries(place: Place, tmp_path: Path, seed: int) -> None:
     with place.agent_running(GENEROUS, by_token=True) as agent:
-        run_against(agent.url, tmp_path, examples=400, seconds=600)
+        run_against(agent.url, tmp_path, seed=seed, examples=400, seconds=50)

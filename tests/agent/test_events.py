@@ -66,6 +66,7 @@ def test_numbers_grow_over_a_restart(place: Place) -> None:
     assert after["state"] == "ready"
 
 
+@pytest.mark.fault(50)
 def test_readers_that_disappear_or_read_nothing_hold_up_nobody(place: Place) -> None:
     with place.agent_running() as agent, ExitStack() as stack:
         for _reader in range(5):

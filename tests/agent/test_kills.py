@@ -11,13 +11,14 @@ import pytest
 
 from bed.dockerd import PrivateDockerd
 from tests.agent.clients import Client
-from tests.agent.places import Place, Vendor, contents
-from tests.archives import parse_pins
+from tests.agent.places import Place, Vendor
+from tests.archives import FRAGMENT, parse_pins
+from tests.canary import assert_in_no_file, canary_of, shapes_of
 from tests.commandline import CommandLine
 from tests.releases import AgeRelease
+from tests.reporting.soaking import Rounds
 
 pytestmark = pytest.mark.slow
-CANARY = b"announce() { echo"  # stands in a layer of every release
 AGENT_KILLS, ENGINE_KILLS = 5, 3
 SOAK_AGENT_KILLS, SOAK_ENGINE_KILLS = 200, 50
 _SETTLED_S = 30
@@ -51,10 +52,9 @@ class Bench:
         self.assert_no_plaintext()
 
     def assert_no_plaintext(self) -> None:
-        for folder in (self.place.state, self.cli.home, self.bed.data_root / "tmp"):
-            for path, content in contents(folder):
-                assert CANARY not in content, path
-                assert self.place.token.encode() not in content, path
+        secrets = (*shapes_of(FRAGMENT), *shapes_of(self.place.token.encode()))
+        words = [*map(canary_of, self.release.images), *secrets]
+        assert_in_no_file(words, self.place.state, self.cli.home, self.bed.data_root / "tmp")
 
     def forget(self) -> None:
         for ref in self.release.images:
@@ -75,12 +75,11 @@ def _time_one(bench: Bench) -> float:
         return time.monotonic() - started
 
 
-def _kill_agents(bench: Bench, kills: int, seed: int, *, resume: bool) -> None:
+def _kill_agents(bench: Bench, kills: Iterator[int], chance: random.Random, *, resume: bool) -> None:
     """Kill the agent at points of an unlock; each next one tells the truth, and goes on if it may."""
     bench.place = bench.place.with_(agent={"resume": resume})
-    chance = random.Random(seed)
     whole = _time_one(bench)
-    for _kill in range(kills):
+    for _kill in kills:
         bench.forget()
         with bench.agent() as agent:
             agent.wait()
@@ -98,11 +97,10 @@ def _kill_agents(bench: Bench, kills: int, seed: int, *, resume: bool) -> None:
     bench.assert_whole_or_not_at_all(is_ready=True)
 
 
-def _kill_engines(bench: Bench, kills: int, seed: int) -> None:
-    chance = random.Random(seed)
+def _kill_engines(bench: Bench, kills: Iterator[int], chance: random.Random) -> None:
     whole = _time_one(bench)
     with bench.agent() as agent:
-        for _kill in range(kills):
+        for _kill in kills:
             bench.forget()
             agent.unlock()
             time.sleep(chance.uniform(0.1, 0.9) * whole)
@@ -115,13 +113,19 @@ def _kill_engines(bench: Bench, kills: int, seed: int) -> None:
             bench.assert_whole_or_not_at_all(is_ready=True)
 
 
+@pytest.mark.fault(41, 48)
 @pytest.mark.parametrize("resume", [True, False], ids=["goes_on", "waits"])
-def test_a_killed_agent_tells_the_truth_when_it_is_back(bench: Bench, resume: bool) -> None:
-    _kill_agents(bench, AGENT_KILLS, seed=1, resume=resume)
+def test_a_killed_agent_tells_the_truth_when_it_is_back(
+    bench: Bench, rounds: Rounds, chance: random.Random, resume: bool
+) -> None:
+    _kill_agents(bench, rounds(AGENT_KILLS), chance, resume=resume)
 
 
-def test_an_engine_killed_in_an_unlock_of_the_agent_is_loaded_again(bench: Bench) -> None:
-    _kill_engines(bench, ENGINE_KILLS, seed=2)
+@pytest.mark.fault(42, 48)
+def test_an_engine_killed_in_an_unlock_of_the_agent_is_loaded_again(
+    bench: Bench, rounds: Rounds, chance: random.Random
+) -> None:
+    _kill_engines(bench, rounds(ENGINE_KILLS), chance)
 
 
 def test_an_agent_that_is_told_to_stop_leaves_its_unlock_to_the_next(bench: Bench, vendor: Vendor) -> None:
@@ -141,12 +145,14 @@ def test_an_agent_that_is_told_to_stop_leaves_its_unlock_to_the_next(bench: Benc
     bench.assert_whole_or_not_at_all(is_ready=True)
 
 
-@pytest.mark.soak
+@pytest.mark.fault(41, 48)
+@pytest.mark.soak(minutes=1.5)
 @pytest.mark.parametrize("resume", [True, False], ids=["goes_on", "waits"])
-def test_many_killed_agents(bench: Bench, resume: bool) -> None:
-    _kill_agents(bench, SOAK_AGENT_KILLS // 2, seed=3, resume=resume)
+def test_many_killed_agents(bench: Bench, rounds: Rounds, chance: random.Random, resume: bool) -> None:
+    _kill_agents(bench, rounds(SOAK_AGENT_KILLS // 2), chance, resume=resume)
 
 
-@pytest.mark.soak
-def test_many_killed_engines(bench: Bench) -> None:
-    _kill_engines(bench, SOAK_ENGINE_KILLS, seed=4)
+@pytest.mark.fault(42, 48)
+@pytest.mark.soak(minutes=2.5)
+def test_many_killed_engines(bench: Bench, rounds: Rounds, chance: random.Random) -> None:
+    _kill_engines(bench, rounds(SOAK_ENGINE_KILLS), chance)

@@ -14,7 +14,9 @@ from bed.dockerd import PrivateDockerd
 from tests.agent.clients import Client
 from tests.agent.places import Place, Vendor
 from tests.archives import flip_bit, parse_pins
+from tests.canary import assert_in_no_file, canary_of
 from tests.commandline import CommandLine, Ran
+from tests.engines.conftest import wait_for_none
 from tests.releases import AgeRelease
 
 pytestmark = pytest.mark.slow
@@ -45,6 +47,7 @@ def test_an_empty_engine_becomes_ready_with_every_image_and_live_progress(
         assert ran.stdout.strip() == f"{ref.name} 1.0.0 is running"
 
 
+@pytest.mark.fault(47)
 def test_again_loads_nothing_leaves_nothing_and_asks_for_no_fragment(
     docked: Place, fresh_device: PrivateDockerd, vendor: Vendor
 ) -> None:
@@ -59,6 +62,7 @@ def test_again_loads_nothing_leaves_nothing_and_asks_for_no_fragment(
     assert fresh_device.ask("GET", '/images/json?filters={"dangling":["true"]}') == []
 
 
+@pytest.mark.fault(46)
 def test_two_posts_and_the_program_at_once_are_one_load(
     docked: Place, fresh_device: PrivateDockerd, large: AgeRelease, vendor: Vendor, cli: CommandLine
 ) -> None:
@@ -84,6 +88,7 @@ def test_two_posts_and_the_program_at_once_are_one_load(
     assert parse_pins(fresh_device.image_ids()) == large.pins
 
 
+@pytest.mark.fault(46)
 def test_the_agent_waits_for_the_program_and_says_so(
     docked: Place, fresh_device: PrivateDockerd, large: AgeRelease, vendor: Vendor, cli: CommandLine
 ) -> None:
@@ -146,6 +151,7 @@ def test_a_cancelled_unlock_leaves_the_engine_as_it_was_and_may_begin_again(
     assert parse_pins(fresh_device.image_ids()) == large.pins
 
 
+@pytest.mark.fault(10, 48)
 def test_a_damaged_layer_is_an_error_and_nothing_is_loaded(
     docked: Place, fresh_device: PrivateDockerd, large: AgeRelease, tmp_path: Path
 ) -> None:
@@ -156,10 +162,13 @@ def test_a_damaged_layer_is_an_error_and_nothing_is_loaded(
         agent.unlock()
         assert agent.wait()["error"]["code"] == "archive-damaged"
         assert fresh_device.image_ids() == {}
+        assert wait_for_none(lambda: [str(left) for left in fresh_device.leftovers()]) == []
+        assert_in_no_file(map(canary_of, large.images), docked.state, fresh_device.data_root)
         agent.unlock(archive="stick")
         assert agent.wait()["state"] == "ready"
 
 
+@pytest.mark.fault(40)
 def test_an_engine_that_is_away_is_an_error_with_a_cure_and_comes_back(
     docked: Place, fresh_device: PrivateDockerd
 ) -> None:
@@ -175,6 +184,7 @@ def test_an_engine_that_is_away_is_an_error_with_a_cure_and_comes_back(
         assert agent.wait()["state"] == "ready"
 
 
+@pytest.mark.fault(50)
 def test_a_status_is_answered_while_a_load_runs_and_readers_vanish(docked: Place) -> None:
     with docked.agent_running() as agent:
         agent.wait()
@@ -186,6 +196,7 @@ def test_a_status_is_answered_while_a_load_runs_and_readers_vanish(docked: Place
         assert _states(agent)[-1] == "ready"
 
 
+@pytest.mark.fault(43)
 def test_an_engine_that_hangs_holds_up_neither_status_nor_cancelling(
     docked: Place, fresh_device: PrivateDockerd
 ) -> None:

@@ -278,6 +278,7 @@ def test_wycheproof_vector_is_written_byte_for_byte(
 # What cannot be an archive
 
 
+@pytest.mark.fault(1, 2, 3)
 @every_reader
 @pytest.mark.parametrize("size", [*range(32), 33, 47, 49, 1000, LIMITS.chunk_bytes + 1])
 def test_an_impossible_length_is_refused(read: Open, size: int) -> None:
@@ -286,6 +287,7 @@ def test_an_impossible_length_is_refused(read: Open, size: int) -> None:
     assert detect_format(bytes(min(size, 64)), size) is ArchiveFormat.UNKNOWN
 
 
+@pytest.mark.fault(4)
 @every_reader
 @pytest.mark.usefixtures("small_chunks")
 def test_a_cut_at_a_block_is_refused_or_leaves_a_possible_padding(read: Open) -> None:
@@ -302,6 +304,7 @@ def test_a_cut_at_a_block_is_refused_or_leaves_a_possible_padding(read: Open) ->
     assert survived < 20, "about 1 cut in 250 leaves a possible padding by chance"
 
 
+@pytest.mark.fault(7)
 @pytest.mark.usefixtures("small_chunks")
 def test_wrong_fragment_and_damage_are_told_in_the_same_words() -> None:
     archive = seal_same(bytes(4 * CHUNK), FRAGMENT.reveal())
@@ -320,6 +323,7 @@ def test_wrong_fragment_and_damage_are_told_in_the_same_words() -> None:
     assert len(hints) == 1
 
 
+@pytest.mark.fault(7)
 def test_a_wrong_fragment_is_noticed_before_a_byte_is_released() -> None:
     archive = seal_same(bytes(3 * LIMITS.chunk_bytes), FRAGMENT.reveal())
     source = io.BytesIO(archive)
@@ -328,6 +332,7 @@ def test_a_wrong_fragment_is_noticed_before_a_byte_is_released() -> None:
     assert source.tell() == len(archive)  # it has read the last block only
 
 
+@pytest.mark.fault(7)
 @pytest.mark.usefixtures("small_chunks")
 def test_about_one_wrong_fragment_in_250_leaves_a_possible_padding_and_garbage() -> None:
     archive = seal_same(plaintext := b"a tar" * 20, FRAGMENT.reveal())
@@ -349,6 +354,7 @@ def test_any_bytes_as_an_archive_raise_only_our_errors(read: Open, content: byte
 # The source fails
 
 
+@pytest.mark.fault(25)
 def test_an_archive_that_becomes_shorter_while_read_is_unreadable(tmp_path: Path) -> None:
     path = tmp_path / "archive"
     path.write_bytes(seal(bytes(12 * LIMITS.chunk_bytes)))
@@ -360,6 +366,7 @@ def test_an_archive_that_becomes_shorter_while_read_is_unreadable(tmp_path: Path
             list(chunks)
 
 
+@pytest.mark.fault(25)
 def test_an_archive_cut_to_nothing_while_read_is_unreadable(tmp_path: Path) -> None:
     path = tmp_path / "archive"
     path.write_bytes(seal(bytes(3 * LIMITS.chunk_bytes)))

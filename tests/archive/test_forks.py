@@ -34,7 +34,7 @@ def _open_cbc() -> CbcReader:
     return CbcReader(sealed, FRAGMENT)
 
 
-def _read_stretches(reader: Reader, seed: int, wrong: list[int]) -> None:
+def _read_stretches(reader: Reader, seed: float, wrong: list[int]) -> None:
     places = random.Random(seed)
     for _stretch in range(60):
         start, size = places.randrange(len(PLAIN)), places.randrange(200_000)
@@ -47,13 +47,15 @@ def _read_stretches(reader: Reader, seed: int, wrong: list[int]) -> None:
 
 
 @pytest.mark.parametrize("open_reader", [_open_age, _open_cbc])
-def test_forks_read_side_by_side_what_one_reader_reads(open_reader: Callable[[], Reader]) -> None:
+def test_forks_read_side_by_side_what_one_reader_reads(
+    open_reader: Callable[[], Reader], chance: random.Random
+) -> None:
     wrong: list[int] = []
     with open_reader() as first:
         readers: list[Reader] = [first, *(first.fork() for _fork in range(3))]
         threads = [
-            threading.Thread(target=_read_stretches, args=(reader, seed, wrong))
-            for seed, reader in enumerate(readers)
+            threading.Thread(target=_read_stretches, args=(reader, chance.random(), wrong))
+            for reader in readers
         ]
         for thread in threads:
             thread.start()

@@ -172,6 +172,7 @@ def test_a_failure_leaves_an_older_output_as_it_was(shelf: Shelf) -> None:
     assert (shelf.out / "x.tar").read_bytes() == b"older"
 
 
+@pytest.mark.fault(25)
 def test_each_cause_has_its_exit_code_and_a_hint(shelf: Shelf) -> None:
     empty = shelf.folder / "empty"
     empty.write_bytes(b"")
@@ -198,6 +199,7 @@ def test_each_cause_has_its_exit_code_and_a_hint(shelf: Shelf) -> None:
     assert shelf.left == []
 
 
+@pytest.mark.fault(25)
 def test_a_stdin_that_fails_is_an_unreadable_archive(shelf: Shelf) -> None:
     with Path("/proc/self/mem").open("rb") as failing:  # its first page gives EIO
         done = run_cli(

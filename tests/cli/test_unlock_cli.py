@@ -123,6 +123,7 @@ class TestRefusals:
         ran = unlock("--image-id", f"{ref}={digest}", pinned=False)
         ran.assert_failed(14, "azaion/autopilot:1.0.0")
 
+    @pytest.mark.fault(7)
     def test_a_wrong_fragment_and_damage_are_12(self, unlock: Unlock, tmp_path: Path) -> None:
         wrong = tmp_path / "wrong"
         wrong.write_bytes(FRAGMENT + b"\n")
@@ -157,6 +158,7 @@ class TestRefusals:
         else:
             ran.assert_failed(42)  # empty is not given: the default, which does not answer here
 
+    @pytest.mark.fault(40)
     def test_an_engine_that_does_not_answer_is_42(self, unlock: Unlock) -> None:
         cli = unlock.cli.with_environment(DOCKER_HOST="unix:///nowhere.sock")
         cli.run(*unlock.arguments("--fragment-file", unlock.fragment_file)).assert_failed(42)
@@ -380,6 +382,7 @@ class TestInterrupt:
         assert {path.name for path in unlock.files()} <= {"index.json", "oci-layout"}  # of an empty layout
 
 
+@pytest.mark.fault(50)
 @pytest.mark.parametrize("reads_first", [False, True], ids=["at once", "in the middle"])
 @pytest.mark.parametrize("more", [[], ["--json"]], ids=["progress", "progress and result"])
 def test_a_progress_reader_that_goes_away_changes_nothing(
@@ -399,6 +402,7 @@ def test_a_progress_reader_that_goes_away_changes_nothing(
     assert unlock.check().status == 0
 
 
+@pytest.mark.fault(50)
 def test_a_progress_reader_that_goes_away_does_not_change_how_a_failure_ends(
     unlock: Unlock, tmp_path: Path
 ) -> None:

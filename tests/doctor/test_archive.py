@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bed.dockerd import PrivateDockerd
 from binary_split.archive.age import X25519Identity, seal_age
 from binary_split.doctor import Verdict
 from binary_split.engines import open_engine
@@ -142,6 +143,23 @@ class TestSignature:
         assert found.verdict is Verdict.FAILED
         assert "older than 2.0.0" in found.detail
         assert "--allow-downgrade" in found.cure
+
+    @pytest.mark.fault(22)
+    @pytest.mark.slow
+    def test_a_release_for_another_machine_is_found(
+        self,
+        releasing: dict[str, Any],
+        device_engine: PrivateDockerd,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr("bed.release.platform.machine", lambda: "s390x")
+        foreign = make_age_release(tmp_path / "foreign")
+        monkeypatch.setenv("DOCKER_HOST", device_engine.host)
+        found = check("signature", foreign.path, **releasing, engine="docker")
+        assert found.verdict is Verdict.FAILED
+        assert "is for linux/s390x" in found.detail
+        assert "--any-platform" in found.cure
 
     @pytest.mark.slow
     def test_without_a_token_it_is_not_told_twice(

@@ -13,7 +13,6 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -33,6 +32,7 @@ from binary_split.errors import (
 )
 from binary_split.model import ImageRef
 from tests.archives import Sealed
+from tests.canary import files_with
 from tests.engines.conftest import Serve, wait_for_none
 from tests.engines.scripted import Peer, say, swallow_and_say
 
@@ -158,6 +158,7 @@ class TestFindingTheEngine:
 
 
 class TestReaching:
+    @pytest.mark.fault(40)
     def test_a_missing_socket_is_unreachable(
         self, clean_docker_environment: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
@@ -165,6 +166,7 @@ class TestReaching:
         with pytest.raises(EngineUnreachableError):
             open_engine(None)
 
+    @pytest.mark.fault(40)
     def test_a_socket_that_nobody_listens_on_is_unreachable(
         self, clean_docker_environment: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
@@ -182,6 +184,7 @@ class TestReaching:
         with pytest.raises(EngineUnreachableError):
             open_engine(None)
 
+    @pytest.mark.fault(40)
     def test_a_socket_of_others_is_not_permitted(self, scripted: Serve) -> None:
         engine = scripted({})
         engine.path.chmod(0o600)
@@ -201,6 +204,7 @@ class TestReaching:
         ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         assert ran.stdout.strip() == EnginePermissionError.__name__
 
+    @pytest.mark.fault(40)
     def test_an_engine_that_hangs_is_a_timeout(
         self, scripted: Serve, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -213,6 +217,7 @@ class TestReaching:
             open_engine(None)
         assert time.monotonic() - begun < 5
 
+    @pytest.mark.fault(40)
     def test_an_engine_that_hangs_later_is_a_timeout(
         self, scripted: Serve, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -265,6 +270,7 @@ class TestAnswersWithoutSense:
 
 
 class TestLoading:
+    @pytest.mark.fault(45)
     @pytest.mark.parametrize(
         ("answer", "words"),
         [
@@ -369,16 +375,7 @@ class TestSaving:
         assert "GET /images/get" not in engine.requests
 
 
-def holds(folder: Path, needle: bytes) -> list[Path]:
-    found = []
-    for parent, _folders, names in os.walk(folder):
-        for path in (Path(parent) / name for name in names):
-            with suppress(FileNotFoundError):  # the engine is removing it
-                if path.is_file() and needle in path.read_bytes():
-                    found.append(path)
-    return found
-
-
+@pytest.mark.fault(48)
 def test_an_aborted_load_leaves_no_plaintext_in_the_engines_folder(
     fresh_device: PrivateDockerd, monkeypatch: pytest.MonkeyPatch, release: Sealed
 ) -> None:
@@ -393,7 +390,6 @@ def test_an_aborted_load_leaves_no_plaintext_in_the_engines_folder(
     with pytest.raises(InterruptedError):
         open_engine(None).load(abort())
     spool = fresh_device.data_root / "tmp"
-    left = wait_for_none(lambda: [str(path) for path in holds(spool, CANARY)])
-    assert left == []
+    assert wait_for_none(lambda: list(map(str, files_with([CANARY], spool)))) == []
     assert wait_for_none(lambda: [str(path) for path in fresh_device.leftovers()]) == []
     assert fresh_device.ask("GET", "/images/json?all=1") == []

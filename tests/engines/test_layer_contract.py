@@ -50,6 +50,7 @@ def test_of_several_images_in_one_tar_layers_may_be_left_out(
     assert {ref: kind.other.find_image(ref) for ref in images} == kind.read(changed_release.tar)
 
 
+@pytest.mark.fault(45)
 @pytest.mark.parametrize("position", [0, -1], ids=["lowest", "highest"])
 def test_a_layer_that_is_nowhere_is_an_error(kind: Kind, release: Sealed, position: int) -> None:
     image = next(iter(take_apart(release.tar).values()))

@@ -49,6 +49,7 @@ def test_an_abort_ends_a_load_within_a_second_while_the_engine_is_stopped(
     assert wait_for_none(process_kind.leftovers) == []
 
 
+@pytest.mark.fault(43)
 def test_a_load_goes_on_when_the_engine_does(process_kind: Kind, process: Process, release: Sealed) -> None:
     with ThreadPoolExecutor(1) as pool:
         with stopped(process.pid()):

@@ -70,6 +70,7 @@ def test_plain_http_works_on_loopback(client: Client, serve: Serve, host: str) -
     assert client.fetch(serve(OK, tls=None).url(host=host)) == FRAGMENT
 
 
+@pytest.mark.fault(30)
 @pytest.mark.parametrize(
     ("status", "error"),
     [
@@ -88,6 +89,7 @@ def test_refusal_is_not_tried_again(
     assert client.sleeps == []
 
 
+@pytest.mark.fault(32)
 @pytest.mark.parametrize("status", ["500 Oops", "502 Bad Gateway", "503 Unavailable", "504 Timeout"])
 def test_server_error_and_then_200_succeeds(client: Client, serve: Serve, status: str) -> None:
     server = serve(answer(status), answer(status), OK)
@@ -115,6 +117,7 @@ def test_any_other_status_is_no_answer_of_a_key_service(client: Client, serve: S
     assert server.connections == 1
 
 
+@pytest.mark.fault(31)
 @pytest.mark.parametrize(
     ("asked", "waited"), [("5", 5.0), ("1000000000", 20.0), ("9" * 5000, 20.0), (" 7 ", 7.0)]
 )
@@ -127,6 +130,7 @@ def test_retry_after_is_obeyed_and_capped(
     assert client.sleeps == [waited]
 
 
+@pytest.mark.fault(31)
 @pytest.mark.parametrize(
     "asked", ["soon", "-5", "1e3", "0", "inf", "nan", "Thu, 99 Foo 2026 00:00:00 GMT", "²"]
 )
@@ -144,6 +148,7 @@ def test_retry_after_date_is_measured_by_the_services_own_clock(client: Client, 
     assert client.sleeps == [12.0]
 
 
+@pytest.mark.fault(31)
 def test_rate_limit_that_stays_is_named(client: Client, serve: Serve) -> None:
     with pytest.raises(RateLimitedError):
         client.fetch(serve(answer("429 Slow Down", "Retry-After: 1")).url())

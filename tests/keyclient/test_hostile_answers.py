@@ -25,6 +25,7 @@ KERNEL_BUFFERS = 16 * 1024 * 1024  # generous: what both ends of a loopback conn
 REDIRECTS = ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"]
 
 
+@pytest.mark.fault(29)
 @pytest.mark.parametrize("status", REDIRECTS)
 def test_redirect_is_not_followed(client: Client, serve: Serve, status: str) -> None:
     other = serve(OK)
@@ -34,6 +35,7 @@ def test_redirect_is_not_followed(client: Client, serve: Serve, status: str) -> 
     assert (server.connections, other.connections) == (1, 0)
 
 
+@pytest.mark.fault(29)
 @pytest.mark.parametrize("status", REDIRECTS)
 def test_downgrade_to_http_never_sees_the_token(client: Client, serve: Serve, status: str) -> None:
     other = serve(OK, tls=None)
@@ -43,6 +45,7 @@ def test_downgrade_to_http_never_sees_the_token(client: Client, serve: Serve, st
     assert other.connections == 0
 
 
+@pytest.mark.fault(29)
 def test_redirect_loop_ends_at_once(client: Client, serve: Serve) -> None:
     server = serve(answer("302 Found", "Location: /binary-split/key-fragment"))
     with pytest.raises(KeyServiceRedirectError):
@@ -63,6 +66,7 @@ def test_strange_redirect_target_is_a_redirect_and_not_repeated(
     assert TOKEN[:12].lower() not in str(caught.value).lower()
 
 
+@pytest.mark.fault(34)
 def test_endless_body_of_a_redirect_is_not_read(client: Client, serve: Serve) -> None:
     server = serve(pour_endlessly(head("302 Found", "Location: /x"), bytes(65536)))
     with pytest.raises(KeyServiceRedirectError):
@@ -70,6 +74,7 @@ def test_endless_body_of_a_redirect_is_not_read(client: Client, serve: Serve) ->
     assert server.sent_bytes < KERNEL_BUFFERS
 
 
+@pytest.mark.fault(34)
 @pytest.mark.parametrize("header", [(), ("Transfer-Encoding: chunked",), (f"Content-Length: {1 << 40}",)])
 def test_endless_body_is_read_up_to_the_limit_only(
     client: Client, serve: Serve, header: tuple[str, ...]
@@ -89,6 +94,7 @@ def test_longest_fragment_is_accepted_and_one_byte_more_is_not(client: Client, s
         client.fetch(serve(answer("200 OK", body=longest + b"f")).url())
 
 
+@pytest.mark.fault(34)
 @pytest.mark.parametrize("status", ["200 OK", "302 Found", "403 No", "500 Oops"])
 @pytest.mark.parametrize("coding", ["gzip", "gzip, gzip", "unheard-of"])
 def test_compressed_body_is_never_decoded(
@@ -116,6 +122,7 @@ def test_identity_coding_is_no_coding(client: Client, serve: Serve) -> None:
 PORTAL = b"<!DOCTYPE html><html><body>Welcome to FreeWifi, please log in</body></html>"
 
 
+@pytest.mark.fault(35)
 @pytest.mark.parametrize(
     ("content_type", "body"),
     [
@@ -144,12 +151,14 @@ def test_short_or_odd_bytes_are_a_fragment(client: Client, serve: Serve, body: b
     assert client.fetch(serve(answer("200 OK", "Content-Type: text/plain", body=body)).url()) == body
 
 
+@pytest.mark.fault(35)
 @pytest.mark.parametrize("script", [answer("200 OK"), say(head("200 OK"))], ids=["length 0", "no length"])
 def test_empty_body_is_no_fragment(client: Client, serve: Serve, script: object) -> None:
     with pytest.raises(FragmentEmptyError):
         client.fetch(serve(script).url())
 
 
+@pytest.mark.fault(36)
 def test_netrc_and_proxies_of_the_environment_are_not_used(
     client: Client, serve: Serve, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -53,6 +53,7 @@ def fetch_in_fake_time(client: Client) -> Callable[..., object]:
     return fetch
 
 
+@pytest.mark.fault(26)
 def test_refused_connection_is_tried_again_and_named(client: Client) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -79,6 +80,7 @@ def test_ipv6_address_in_the_url_works(client: Client, serve: Serve) -> None:
     assert client.fetch(serve(OK, host="::1").url(host="[::1]")) == FRAGMENT
 
 
+@pytest.mark.fault(26)
 def test_name_that_cannot_be_resolved_is_named(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*args: object, **options: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
@@ -89,6 +91,7 @@ def test_name_that_cannot_be_resolved_is_named(client: Client, monkeypatch: pyte
     assert len(client.sleeps) == client.limits.fetch_attempts - 1
 
 
+@pytest.mark.fault(26)
 def test_dropped_packets_are_a_timeout_and_tried_again(client: Client) -> None:
     client.limits = Limits(connect_timeout_s=0.2, fetch_attempts=2)
     with packets_dropped() as port, pytest.raises(KeyServiceTimeoutError):
@@ -96,6 +99,7 @@ def test_dropped_packets_are_a_timeout_and_tried_again(client: Client) -> None:
     assert len(client.sleeps) == 1
 
 
+@pytest.mark.fault(26)
 def test_dropped_packets_end_by_the_deadline(hurried: Client) -> None:
     with packets_dropped() as port, ended_by_deadline():
         hurried.fetch(f"https://127.0.0.1:{port}")
@@ -127,6 +131,7 @@ DRIPS: dict[str, Script] = {
 }
 
 
+@pytest.mark.fault(33)
 @pytest.mark.parametrize("script", DRIPS.values(), ids=DRIPS.keys())
 def test_drip_ends_by_the_deadline(hurried: Client, serve: Serve, script: Script) -> None:
     server = serve(script)
@@ -134,6 +139,7 @@ def test_drip_ends_by_the_deadline(hurried: Client, serve: Serve, script: Script
         hurried.fetch(server.url())
 
 
+@pytest.mark.fault(33)
 @pytest.mark.parametrize("part", ["header", "body"])
 def test_drip_over_plain_http_ends_by_the_deadline(hurried: Client, serve: Serve, part: str) -> None:
     server = serve(DRIPS[part], tls=None)
@@ -141,6 +147,7 @@ def test_drip_over_plain_http_ends_by_the_deadline(hurried: Client, serve: Serve
         hurried.fetch(server.url())
 
 
+@pytest.mark.fault(33)
 def test_drip_in_the_tls_handshake_ends_by_the_deadline(hurried: Client, serve: Serve) -> None:
     def drip_handshake(peer: Peer) -> None:
         peer.drip(b"\x16\x03\x03\x40\x00" + bytes(2000), pause_s=0.05)
@@ -156,6 +163,7 @@ def test_refusal_whose_explanation_drips_is_still_that_refusal(hurried: Client, 
         hurried.fetch(serve(drip_after_request(explained, b"x" * 2000)).url())
 
 
+@pytest.mark.fault(31)
 def test_wait_that_would_pass_the_deadline_is_not_begun(client: Client, serve: Serve) -> None:
     client.limits = Limits(fetch_deadline_s=5, retry_after_cap_s=20)
     server = serve(answer("429 Slow Down", "Retry-After: 10"))
@@ -200,6 +208,7 @@ CUT = {
 }
 
 
+@pytest.mark.fault(35)
 @pytest.mark.parametrize("secure", [True, False], ids=["https", "http"])
 @pytest.mark.parametrize("cut", CUT.values(), ids=CUT.keys())
 def test_body_cut_short_is_no_fragment(client: Client, serve: Serve, cut: bytes, secure: bool) -> None:
@@ -209,6 +218,7 @@ def test_body_cut_short_is_no_fragment(client: Client, serve: Serve, cut: bytes,
     assert server.connections == client.limits.fetch_attempts
 
 
+@pytest.mark.fault(35)
 def test_body_cut_short_and_then_whole_succeeds(client: Client, serve: Serve) -> None:
     assert client.fetch(serve(say(CUT["in a chunk"]), OK).url()) == FRAGMENT
 

@@ -104,6 +104,7 @@ def assert_shows_no_secret(error: BaseException, log: _Catcher) -> None:
     assert chain == [error], "a library's exception is chained"
 
 
+@pytest.mark.fault(38)
 @pytest.mark.parametrize("secure", [True, False], ids=["https", "http"])
 @pytest.mark.parametrize("script", FAILURES.values(), ids=FAILURES.keys())
 def test_no_failure_shows_token_or_fragment(
@@ -144,6 +145,7 @@ JSON_FAILURES: dict[str, Script] = {
 }
 
 
+@pytest.mark.fault(38)
 @pytest.mark.parametrize("ask", [ask_sealed, ask_enrolment])
 @pytest.mark.parametrize("script", [*FAILURES.values(), *JSON_FAILURES.values()])
 def test_no_failure_of_a_post_shows_token_code_or_seed(
@@ -158,6 +160,7 @@ def test_no_failure_of_a_post_shows_token_code_or_seed(
     assert "SECRET-SEED" not in "".join(traceback.format_exception(caught.value))
 
 
+@pytest.mark.fault(38)
 def test_no_failure_to_connect_shows_the_token(client: Client, serve: Serve, pki: Pki, log: _Catcher) -> None:
     urls = [
         "https://localhost:1",
@@ -171,6 +174,7 @@ def test_no_failure_to_connect_shows_the_token(client: Client, serve: Serve, pki
         assert_shows_no_secret(caught.value, log)
 
 
+@pytest.mark.fault(38)
 def test_success_logs_neither(client: Client, serve: Serve, log: _Catcher) -> None:
     fragment = fetch_fragment(serve(answer("200 OK", body=SECRET)).url(), TOKEN, ca_file=client.ca_file)
     shown = "\n".join([*log.lines, repr(fragment), str(fragment)])

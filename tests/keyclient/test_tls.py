@@ -25,6 +25,7 @@ def test_name_and_address_in_the_certificate_are_accepted(client: Client, serve:
     assert client.fetch(serve(OK).url(host=host)) == FRAGMENT
 
 
+@pytest.mark.fault(28, 39)
 @pytest.mark.parametrize(
     ("days", "cause"), [((-20, -1), "has expired"), ((3650, 3660), "is not yet valid")], ids=["old", "future"]
 )
@@ -42,6 +43,7 @@ def test_certificate_outside_its_days_names_the_clock(
     assert server.requests == []
 
 
+@pytest.mark.fault(28)
 def test_self_signed_certificate_is_refused(client: Client, serve: Serve, pki: Pki) -> None:
     server = serve(OK, tls=pki.context(make_leaf(None)))
     with pytest.raises(KeyServiceTlsError, match="self-signed or of an unknown CA"):
@@ -49,6 +51,7 @@ def test_self_signed_certificate_is_refused(client: Client, serve: Serve, pki: P
     assert (server.connections, server.requests) == (1, [])
 
 
+@pytest.mark.fault(28)
 def test_unknown_ca_is_refused(client: Client, serve: Serve, pki: Pki) -> None:
     server = serve(OK, tls=pki.context(make_leaf(make_authority("Other CA"))))
     with pytest.raises(KeyServiceTlsError, match="unknown CA"):
@@ -63,6 +66,7 @@ def test_unknown_ca_of_the_same_name_is_refused(client: Client, serve: Serve, pk
     assert server.requests == []
 
 
+@pytest.mark.fault(28)
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
 def test_certificate_of_another_host_is_refused(client: Client, serve: Serve, pki: Pki, host: str) -> None:
     server = serve(OK, tls=pki.context(make_leaf(pki.authority, names=("keys.example", "192.0.2.1"))))
@@ -78,6 +82,7 @@ def test_common_name_alone_is_not_enough(client: Client, serve: Serve, pki: Pki)
         client.fetch(server.url())
 
 
+@pytest.mark.fault(28)
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
 def test_tls_1_1_is_refused(client: Client, serve: Serve, pki: Pki) -> None:
     context = pki.context()

@@ -69,6 +69,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.fault(37)
 @pytest.mark.parametrize("url", REFUSED.values(), ids=REFUSED.keys())
 def test_url_is_refused_and_not_repeated(client: Client, url: str) -> None:
     with pytest.raises(KeyServiceUrlError) as caught:
@@ -101,6 +102,7 @@ def test_url_is_accepted(url: str, host: str, port: int) -> None:
     assert (address.host, address.port) == (host, port)
 
 
+@pytest.mark.fault(37)
 def test_http_elsewhere_needs_to_be_asked_for() -> None:
     assert parse_address("http://keys.example", fragment_path(), insecure_http=True).port == 80
     with pytest.raises(KeyServiceUrlError, match="link-local"):

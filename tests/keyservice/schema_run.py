@@ -21,14 +21,21 @@ CHECKS = (
 
 
 def run_schemathesis(
-    url: str, token: str, folder: Path, *, examples: int, seconds: int, leave_out: Sequence[str] = ()
+    url: str,
+    token: str,
+    folder: Path,
+    *,
+    seed: int,
+    examples: int,
+    seconds: int,
+    leave_out: Sequence[str] = (),
 ) -> tuple[int, str]:
     """Return the exit code and what was found; ``examples`` are for each operation and phase."""
     left_out = [part for path in leave_out for part in ("--exclude-path", path)]
     command = (
         *(sys.executable, "-m", "schemathesis.cli", "--no-color", "run", f"{url}/openapi.json"),
         *("--checks", ",".join(CHECKS), "--phases", "examples,coverage,fuzzing", "--warnings", "off"),
-        *("--max-examples", str(examples), "--max-time", str(seconds), "--seed", "1", "--no-shrink"),
+        *("--max-examples", str(examples), "--max-time", str(seconds), "--seed", str(seed), "--no-shrink"),
         *("--generation-database", "none", "--continue-on-failure"),
         *("--header", f"Authorization: Bearer {token}", "--request-timeout", "10", *left_out),
     )

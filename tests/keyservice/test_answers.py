@@ -115,6 +115,7 @@ def test_a_token_works_until_its_expiry_and_not_at_it(service: Service) -> None:
     assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
 
 
+@pytest.mark.fault(51)
 def test_a_token_revoked_while_the_service_runs_gets_403_at_its_next_request(service: Service) -> None:
     issued = service.store.tokens.issue("k1", lifetime=HOUR)
     assert service.ask(issued.text).status_code == 200
@@ -132,6 +133,7 @@ def test_a_revoked_token_stays_revoked_after_its_expiry(service: Service) -> Non
     assert service.ask(issued.text).status_code == 403
 
 
+@pytest.mark.fault(60)
 def test_anothers_an_unknown_and_a_malformed_key_id_get_the_same_404(service: Service) -> None:
     service.store.keys.add("others", Fragment(b"secret of others"))
     token = service.issue()

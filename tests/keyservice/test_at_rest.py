@@ -18,6 +18,7 @@ from binary_split.keyservice.state import create_state, open_state
 from binary_split.keyservice.store import Store
 from binary_split.model import Fragment
 from tests.keyservice.conftest import FRAGMENT, HOUR
+from tests.keyservice.places import Place
 
 
 def sql(state: Path, *statements: str) -> None:
@@ -51,17 +52,17 @@ def test_two_fragments_sealed_alike_differ(state: Path) -> None:
     assert envelope.seal_fragment("k", Fragment(FRAGMENT)) != envelope.seal_fragment("k", Fragment(FRAGMENT))
 
 
-def test_two_rows_swapped_fail_authentication(store: Store, state: Path) -> None:
-    store.keys.add("k2", Fragment(b"another"))
-    tokens = [store.tokens.issue(key_id, lifetime=HOUR).text for key_id in ("k1", "k2")]
-    sql(
-        state,
+@pytest.mark.fault(56)
+def test_two_rows_swapped_fail_authentication(any_store: Store, place: Place) -> None:
+    any_store.keys.add("k2", Fragment(b"another"))
+    tokens = [any_store.tokens.issue(key_id, lifetime=HOUR).text for key_id in ("k1", "k2")]
+    place.sql(
         "CREATE TABLE old AS SELECT * FROM keys",
         "UPDATE keys SET sealed_fragment = (SELECT sealed_fragment FROM old WHERE old.key_id != keys.key_id)",
     )
     for token in tokens:
         with pytest.raises(KeyStoreDamagedError):
-            store.release(token)
+            any_store.release(token)
 
 
 @pytest.mark.parametrize("sealed", ["x''", "zeroblob(12)", "zeroblob(28)", "substr(sealed_fragment, 1, 59)"])
@@ -79,6 +80,7 @@ def test_the_check_value_is_no_fragment(store: Store, state: Path) -> None:
         store.release(token)
 
 
+@pytest.mark.fault(55)
 def test_a_missing_key_encryption_key_is_refused_and_none_is_made(state: Path) -> None:
     (state / "kek").unlink()
     with pytest.raises(KeyEncryptionKeyError, match="cannot read"):
@@ -89,6 +91,7 @@ def test_a_missing_key_encryption_key_is_refused_and_none_is_made(state: Path) -
     assert not (state / "kek").exists()
 
 
+@pytest.mark.fault(55)
 def test_another_stores_key_encryption_key_is_refused(state: Path) -> None:
     before = bytes(32)
     (state / "kek").write_bytes(before)

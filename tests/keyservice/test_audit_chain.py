@@ -75,6 +75,7 @@ def test_no_record_holds_a_token_or_a_fragment(filled: Store) -> None:
         assert secret not in shown
 
 
+@pytest.mark.fault(54)
 @pytest.mark.parametrize(
     ("statement", "seq"),
     [
@@ -100,6 +101,7 @@ def test_a_record_that_is_edited_or_removed_is_named(
     assert f"audit record {named}" in str(caught.value)
 
 
+@pytest.mark.fault(54)
 def test_two_records_that_change_places_are_named(filled: Store, place: Place) -> None:
     place.sql(
         "UPDATE audit SET seq = 1000 WHERE seq = 4",
@@ -110,6 +112,7 @@ def test_two_records_that_change_places_are_named(filled: Store, place: Place) -
         filled.audit.verify()
 
 
+@pytest.mark.fault(54)
 def test_a_record_that_somebody_inserts_is_named(filled: Store, place: Place) -> None:
     place.sql(
         "INSERT INTO audit (seq, at, kind, actor, detail, mac)"
@@ -119,6 +122,7 @@ def test_a_record_that_somebody_inserts_is_named(filled: Store, place: Place) ->
         filled.audit.verify()
 
 
+@pytest.mark.fault(54)
 def test_a_cut_tail_with_a_matching_head_is_exposed_by_the_checkpoint(filled: Store, place: Place) -> None:
     filled.ledger.checkpoint()
     place.sql(
@@ -164,6 +168,7 @@ def _public(place: Place) -> Ed25519PublicKey:
     return SecretsFolder(place.folder, None).read_audit_keys().signing_key.public_key()
 
 
+@pytest.mark.fault(53)
 def test_without_its_record_no_fragment_leaves_and_no_use_is_spent(any_store: Store, place: Place) -> None:
     any_store.devices.add("d1")
     any_store.grants.add("k1", device_id="d1", uses=3)
@@ -177,6 +182,7 @@ def test_without_its_record_no_fragment_leaves_and_no_use_is_spent(any_store: St
     assert any_store.audit.verify().seq == len(kinds(any_store))
 
 
+@pytest.mark.fault(53)
 def test_an_act_that_cannot_be_recorded_is_not_done(any_store: Store, place: Place) -> None:
     place.sql("ALTER TABLE audit RENAME TO elsewhere")
     with pytest.raises(KeyStoreError):

@@ -141,6 +141,7 @@ def test_plain_http_is_served_on_loopback_and_refused_beyond(shell: Shell) -> No
     assert "plain http" in refused.stderr
 
 
+@pytest.mark.fault(55)
 def test_a_wrong_key_encryption_key_stops_the_service_at_its_start(shell: Shell) -> None:
     (shell.state / "kek").write_bytes(bytes(32))
     result = shell.run("keyservice", "serve", "--port", "0")

@@ -37,6 +37,7 @@ def breakable(
     store.close()
 
 
+@pytest.mark.fault(52)
 def test_a_killed_postgres_is_503_and_the_service_recovers_with_everything_confirmed(
     breakable: Service, own_postgres: PrivatePostgres
 ) -> None:
@@ -59,6 +60,7 @@ def test_a_killed_postgres_is_503_and_the_service_recovers_with_everything_confi
     breakable.store.audit.verify()
 
 
+@pytest.mark.fault(52)
 def test_connections_that_the_server_ends_cost_one_503_at_most(
     breakable: Service, own_postgres: PrivatePostgres
 ) -> None:
@@ -71,6 +73,7 @@ def test_connections_that_the_server_ends_cost_one_503_at_most(
     assert [breakable.ask(token).status_code for _ in range(3)] == [200] * 3
 
 
+@pytest.mark.fault(52)
 def test_an_exhausted_pool_is_503_and_recovers(breakable: Service) -> None:
     token = breakable.issue()
     with ExitStack() as held:

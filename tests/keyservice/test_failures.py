@@ -18,6 +18,7 @@ from binary_split.model import Fragment
 from tests.keyservice.conftest import FRAGMENT, HOUR, Service
 
 
+@pytest.mark.fault(52)
 def test_a_locked_database_is_503_and_the_service_recovers(own_service: Service, state: Path) -> None:
     token = own_service.issue()
     own_service.store.close()  # a pooled connection would keep the other program from its lock
@@ -34,6 +35,7 @@ def test_a_locked_database_is_503_and_the_service_recovers(own_service: Service,
     assert own_service.ask(path="/readyz").status_code == 200
 
 
+@pytest.mark.fault(52, 53)
 def test_another_writer_is_503_since_no_record_can_be_made_and_then_fragments_flow(
     own_service: Service, state: Path
 ) -> None:
@@ -48,6 +50,32 @@ def test_another_writer_is_503_since_no_record_can_be_made_and_then_fragments_fl
     assert own_service.ask(token).status_code == 200
 
 
+@pytest.mark.fault(52, 53)
+def test_a_full_disk_is_503_until_there_is_room(own_service: Service) -> None:
+    token = own_service.issue()
+    store = own_service.store
+    store.close()  # pooled connections have no bound yet
+    pages = ["PRAGMA max_page_count=1"]
+
+    @event.listens_for(store.engine, "connect")
+    def _fill(connection: sqlite3.Connection, _record: object) -> None:
+        connection.execute(pages[0])
+
+    answers = [own_service.ask(token)]
+    while answers[-1].status_code == 200:
+        answers.append(own_service.ask(token))
+    assert answers[-1].status_code == 503
+    assert int(answers[-1].headers["Retry-After"]) > 0
+    assert FRAGMENT not in answers[-1].content
+    store.engine.dispose()
+    pages[0] = "PRAGMA max_page_count=1000000"
+    assert own_service.ask(token).content == FRAGMENT
+    released = store.audit.page(kind="release", limit=1000).rows
+    assert len(released) == len(answers), "each fragment that left has its record"
+    store.audit.verify()
+
+
+@pytest.mark.fault(52)
 def test_a_full_disk_is_named_and_leaves_the_store_usable(store: Store) -> None:
     token = store.tokens.issue("k1", lifetime=HOUR).text
     store.close()
@@ -62,6 +90,7 @@ def test_a_full_disk_is_named_and_leaves_the_store_usable(store: Store) -> None:
     assert store.release(token).reveal() == FRAGMENT
 
 
+@pytest.mark.fault(52, 53)
 def test_on_a_full_disk_no_fragment_leaves_and_no_use_is_spent_until_there_is_room(store: Store) -> None:
     store.devices.add("d1")
     store.grants.add("k1", device_id="d1", uses=10_000)

@@ -94,6 +94,7 @@ def test_with_the_right_key_fragments_are_sealed_and_released(source: Source) ->
     store.close()
 
 
+@pytest.mark.fault(55)
 def test_without_the_key_it_does_not_start_and_makes_none(source: Source) -> None:
     source.kek.rename(source.kek.with_name("away"))
     before = sorted(source.state.rglob("*"))
@@ -103,6 +104,7 @@ def test_without_the_key_it_does_not_start_and_makes_none(source: Source) -> Non
     assert not source.kek.exists()
 
 
+@pytest.mark.fault(55)
 def test_with_another_stores_key_it_does_not_start_and_leaves_it(source: Source) -> None:
     source.make_wrong()
     before = source.kek.read_bytes()

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
+
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
 from binary_split.errors import ConfigError, RateLimitedError
 from binary_split.keyservice.release_pace import ReleasePace
 from binary_split.keyservice.service_limits import ServiceLimits
 from binary_split.service.pace import MOST_KEYS, Pace, parse_source
+from binary_split.service.throttle import FailureThrottle
 
 
 class Seconds:
@@ -54,8 +59,36 @@ def test_no_rate_sets_no_bound_and_keeps_nothing() -> None:
     assert len(pace) == 0
 
 
+@pytest.mark.fault(59)
+@pytest.mark.parametrize("attempts", [20_000, pytest.param(1_000_000, marks=pytest.mark.soak(minutes=0.7))])
+def test_bad_tokens_get_429_and_a_good_one_is_served_between_them(attempts: int) -> None:
+    statuses: Counter[int] = Counter()
+    scope = {"type": "http", "client": ("192.0.2.1", 1), "method": "GET", "path": "/", "headers": []}
+
+    async def service(scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200 if scope["is_good"] else 401, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def receive() -> Message:
+        raise AssertionError("nothing is read")
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            statuses[message["status"]] += 1
+
+    async def attack() -> None:
+        guarded = FailureThrottle(service, pace=Pace(60, clock=Seconds()))
+        for number in range(attempts):
+            await guarded({**scope, "is_good": False}, receive, send)
+            if number % 1000 == 0:
+                await guarded({**scope, "is_good": True}, receive, send)
+
+    asyncio.run(attack())
+    assert statuses == {401: 60, 429: attempts - 60, 200: attempts // 1000}
+
+
+@pytest.mark.fault(59)
 def test_a_million_addresses_take_bounded_memory() -> None:
-    """FAULTS 59."""
     pace = Pace(60, clock=Seconds())
     for number in range(1_000_000):
         pace.take(str(number))

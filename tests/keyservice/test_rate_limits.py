@@ -42,6 +42,7 @@ def assert_told_to_wait(answer: requests.Response, longest_s: int = 60) -> None:
     assert answer.json()["status"] == 429
 
 
+@pytest.mark.fault(59)
 def test_bad_tokens_of_one_address_get_429_and_good_devices_there_are_not_affected(
     url: str, store: Store
 ) -> None:
@@ -65,6 +66,7 @@ def test_bad_tokens_of_one_address_get_429_and_good_devices_there_are_not_affect
     assert_told_to_wait(ask(url, "bsk_again"), 12)
 
 
+@pytest.mark.fault(59)
 def test_the_attack_leaves_a_count_in_the_audit_and_not_a_line_for_each(url: str, store: Store) -> None:
     for number in range(30):
         ask(url, f"bsk_{number}")

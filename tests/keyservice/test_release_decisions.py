@@ -168,6 +168,7 @@ def test_with_several_keys_and_none_named_there_is_no_guess(any_store: Store) ->
     refused(any_store, token, None)
 
 
+@pytest.mark.fault(60)
 def test_every_no_is_the_same_answer(any_store: Store) -> None:
     token = device_token(any_store)
     other = device_token(any_store, "other")

@@ -99,6 +99,7 @@ def test_a_key_that_was_put_there_for_the_rotation_is_taken(place: Place) -> Non
     store.close()
 
 
+@pytest.mark.fault(58)
 def test_while_a_rotation_is_under_way_neither_key_may_be_missing(place: Place) -> None:
     store = place.open()
     fill(store)
@@ -113,6 +114,7 @@ def test_while_a_rotation_is_under_way_neither_key_may_be_missing(place: Place) 
     place.open().close()
 
 
+@pytest.mark.fault(58)
 @pytest.mark.slow
 def test_a_rotation_that_is_killed_anywhere_loses_nothing_and_is_finished(place: Place) -> None:
     store = place.open(busy_timeout_s=20)

@@ -127,6 +127,7 @@ def test_each_release_is_in_the_audit_as_sealed(fleet: Fleet) -> None:
     fleet.service.store.audit.verify()
 
 
+@pytest.mark.fault(60)
 def test_whatever_a_device_may_not_have_gets_the_same_404(fleet: Fleet) -> None:
     store = fleet.service.store
     for key_id in ("others", "destroyed", "used-up", "revoked"):

@@ -130,6 +130,7 @@ def test_any_bytes_after_the_mark_raise_only_a_format_error(compress: Compress, 
         return
 
 
+@pytest.mark.fault(19)
 @every_compressed
 def test_a_bomb_is_stopped_at_the_limit_in_little_memory(
     compress: Compress, monkeypatch: pytest.MonkeyPatch

@@ -34,6 +34,7 @@ def test_each_image_is_found_with_its_id_and_layers(tmp_path: Path, style: Style
         assert image.config.platform.startswith("linux/")
 
 
+@pytest.mark.fault(18)
 def test_old_aliases_of_shared_layers_lead_to_the_one_file(tmp_path: Path) -> None:
     content, _ids = make_release(tmp_path, "classic")
     parts = unpack(content)
@@ -46,6 +47,7 @@ def test_old_aliases_of_shared_layers_lead_to_the_one_file(tmp_path: Path) -> No
     assert not {name for image in tar.images for name in image.layers} & aliases.keys()
 
 
+@pytest.mark.fault(18)
 @pytest.mark.parametrize(
     "links",
     [
@@ -65,6 +67,7 @@ def test_an_alias_that_leads_to_no_file_is_refused(tmp_path: Path, links: dict[s
         open_tar(with_manifest({**parts, **links}, [entry]))
 
 
+@pytest.mark.fault(20)
 @every_style
 def test_a_missing_part_is_named(tmp_path: Path, style: Style) -> None:
     parts = unpack(make_release(tmp_path, style)[0])
@@ -108,6 +111,7 @@ BAD_MANIFESTS: dict[str, object] = {
 }
 
 
+@pytest.mark.fault(20)
 @pytest.mark.parametrize("document", BAD_MANIFESTS.values(), ids=BAD_MANIFESTS.keys())
 def test_a_malformed_manifest_is_refused(tmp_path: Path, document: object) -> None:
     parts = unpack(make_release(tmp_path, "oci")[0])

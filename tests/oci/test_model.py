@@ -183,6 +183,7 @@ def test_a_fragment_is_shown_by_nothing() -> None:
     assert "Fragment(<32 bytes>)" in shown[0]
 
 
+@pytest.mark.fault(38)
 def test_a_traceback_with_locals_does_not_show_a_fragment() -> None:
     def fail(fragment: Fragment) -> None:
         raise ValueError(fragment)

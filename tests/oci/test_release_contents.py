@@ -209,6 +209,7 @@ def test_what_is_no_release_at_all_is_refused(content: bytes) -> None:
         open_tar(content)
 
 
+@pytest.mark.fault(21)
 def test_the_head_is_bounded_before_it_is_read(parts: Parts) -> None:
     huge = pack(replaced(parts, "release.json", b" " * (7 << 20)))
     source = io.BytesIO(huge)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
+import os
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +19,7 @@ from bed.images import Style
 from binary_split.config import LIMITS
 from binary_split.errors import ArchiveFormatError, ImageIncompleteError
 from binary_split.oci.compression import Compression
+from binary_split.oci.image_tar import ImageTar
 from binary_split.oci.images import index_images
 from binary_split.oci.scan import ScannedTar, scan_images
 from tests.oci.kit import Parts, every_style, make_release, manifest_of, pack, unpack, with_manifest
@@ -68,6 +72,7 @@ def test_a_flipped_bit_in_any_layer_is_noticed_and_the_image_named(tmp_path: Pat
                 scan(pack({**parts, name: damaged}))
 
 
+@pytest.mark.fault(20)
 @every_style
 def test_a_part_that_is_missing_is_noticed(tmp_path: Path, style: Style) -> None:
     parts = unpack(make_release(tmp_path, style)[0])
@@ -79,6 +84,7 @@ def test_a_part_that_is_missing_is_noticed(tmp_path: Path, style: Style) -> None
                 scan(pack(without))
 
 
+@pytest.mark.fault(20)
 def test_a_blob_that_is_not_what_its_name_says_is_noticed(tmp_path: Path) -> None:
     parts = unpack(make_release(tmp_path, "oci")[0])
     config = manifest_of(parts)[0]["Config"]
@@ -135,6 +141,45 @@ def test_the_source_is_read_to_its_very_end(tmp_path: Path) -> None:
 
     scan_images(chunks())
     assert read == len(content) + 50_000
+
+
+@pytest.mark.fault(19)
+def test_eight_gibibytes_of_zeros_behind_the_end_take_no_memory(tmp_path: Path) -> None:
+    content, _ids = make_release(tmp_path, "oci")
+    zeros = memoryview(bytes(1 << 20))
+    tracemalloc.start()
+    try:
+        found = scan_images(itertools.chain([content], itertools.repeat(zeros, 8 << 10)))
+        assert tracemalloc.get_traced_memory()[1] < (4 << 20) + len(content)
+    finally:
+        tracemalloc.stop()
+    assert index_images(found.images).keys() == index_images(scan(content).images).keys()
+
+
+@pytest.mark.fault(19)
+def test_eight_gibibytes_of_zeros_behind_the_end_are_not_even_read_where_one_can_seek(tmp_path: Path) -> None:
+    content, ids = make_release(tmp_path, "oci")
+    path = tmp_path / "long.tar"
+    path.write_bytes(content)
+    os.truncate(path, len(content) + (8 << 30))
+
+    class Counting(io.FileIO):
+        count = 0
+
+        def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
+            size = super().readinto(buffer) or 0
+            self.count += size
+            return size
+
+        def read(self, size: int | None = -1, /) -> bytes:
+            content = super().read(size) or b""
+            self.count += len(content)
+            return content
+
+    with Counting(path) as source:
+        found = ImageTar(source)
+        assert {str(ref) for ref in index_images(found.images)} == set(ids)
+        assert 0 < source.count < 1 << 20
 
 
 def test_what_flows_by_is_given_on_byte_for_byte(tmp_path: Path) -> None:

@@ -209,6 +209,7 @@ def test_an_empty_tar_has_no_members() -> None:
 NO_FILES = [b"3", b"4", b"6", b"7", tarfile.GNUTYPE_SPARSE, b"V", b"M", b"D", b"\x80"]
 
 
+@pytest.mark.fault(18)
 @pytest.mark.parametrize("kind", NO_FILES)
 def test_what_is_no_file_folder_or_link_is_refused(kind: bytes) -> None:
     refused(header(b"odd", kind=kind) + END, "'odd', which is no file, folder or link")
@@ -217,6 +218,7 @@ def test_what_is_no_file_folder_or_link_is_refused(kind: bytes) -> None:
 WAYS_OUT = ["..", "../x", "a/../b", "a/..", "./../x", "./..", "/etc/passwd", "/", "//x"]
 
 
+@pytest.mark.fault(18)
 @every_format
 @pytest.mark.parametrize("name", WAYS_OUT)
 def test_a_name_that_leads_out_is_refused(name: str, tar_format: Format) -> None:
@@ -228,6 +230,7 @@ def test_a_file_whose_name_is_not_canonical_is_refused(name: str) -> None:
     refused(header(name.encode()) + END, "name")
 
 
+@pytest.mark.fault(18)
 @every_format
 def test_a_name_twice_is_refused(tar_format: Format) -> None:
     for second in ("a", "./a"):
@@ -239,11 +242,13 @@ def test_a_name_twice_is_refused(tar_format: Format) -> None:
     refused(header(b"a", kind=b"5") + header(b"a") + END, "'a' twice")
 
 
+@pytest.mark.fault(19)
 @pytest.mark.parametrize("key", [b"GNU.sparse.major", b"GNU.sparse.map", b"GNU.sparse.realsize"])
 def test_a_sparse_file_is_refused(key: bytes) -> None:
     refused(pax(record(key, b"1")), "no image archive holds")
 
 
+@pytest.mark.fault(19)
 @pytest.mark.parametrize(
     "records",
     [
@@ -272,6 +277,7 @@ def test_a_size_that_is_no_size_is_refused(size: bytes) -> None:
     refused(pax(record(b"size", size)), "no image archive holds")
 
 
+@pytest.mark.fault(19)
 @pytest.mark.parametrize("kind", [b"x", b"g", b"L", b"K"])
 def test_an_extended_header_is_bounded_before_it_is_read(kind: bytes) -> None:
     size = LIMITS.tar_pax_bytes + 1

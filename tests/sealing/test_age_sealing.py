@@ -325,6 +325,7 @@ class TestFullDisk:
         build_release(folder / "good.tar", "1.0.0", names=NAMES, filler_bytes=size)
         return seal_by_cli(cli, folder, folder / "good.tar", "-o", disk / "x.age")
 
+    @pytest.mark.fault(44)
     @pytest.mark.parametrize(("size", "what"), [(8_000_000, "spool"), (3_000_000, "write")])
     def test_in_either_pass_is_an_output_error_and_leaves_nothing(
         self, cli: CommandLine, tmp_path: Path, small_disk: Path, size: int, what: str
@@ -380,6 +381,7 @@ class TestPlatforms:
         add_platform(tmp_path / "x86_64", ref, tmp_path / "s390x")
         return tmp_path / "x86_64", ids
 
+    @pytest.mark.fault(22)
     @pytest.mark.parametrize("platform", ["linux/amd64", "linux/s390x"])
     def test_the_one_that_was_asked_for_is_sealed(
         self,
@@ -396,6 +398,7 @@ class TestPlatforms:
         stated = read_statement(unpack(open_archive((tmp_path / "x.age").read_bytes())))
         assert [row["platform"] for row in stated["predicate"]["images"]] == [platform]
 
+    @pytest.mark.fault(22)
     @pytest.mark.parametrize("option", [[], ["--platform", "linux/riscv64"]], ids=["none", "other"])
     def test_none_or_another_is_refused(
         self,
@@ -408,6 +411,7 @@ class TestPlatforms:
         ran.assert_failed(ImageIncompleteError.exit_code, "platforms", "--platform")
         assert not (tmp_path / "x.age").exists()
 
+    @pytest.mark.fault(22)
     def test_another_than_the_saved_one_is_refused(self, cli: CommandLine, tmp_path: Path) -> None:
         build_release(tmp_path / "good.tar", "1.0.0", names=NAMES)
         ran = seal_by_cli(cli, tmp_path, tmp_path / "good.tar", "--platform", "linux/s390x")

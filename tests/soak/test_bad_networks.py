@@ -19,7 +19,7 @@ from tests.far import far_key_service, far_server, fetch_over, unlock_here
 from tests.lending import lent
 from tests.releases import make_age_release
 
-pytestmark = [pytest.mark.soak, pytest.mark.slow]
+pytestmark = [pytest.mark.slow, pytest.mark.fault(27)]
 _IN_TIME = {KeyServiceTimeoutError.code, KeyServiceUnreachableError.code}
 
 
@@ -36,29 +36,33 @@ def _show(figures: str) -> None:
     sys.stdout.write(figures)
 
 
+@pytest.mark.soak(minutes=6)
 def test_an_unlock_with_30_percent_loss_and_2_seconds_there_and_back_ends_right(
     folder: Path,
     cli: CommandLine,
     tmp_path: Path,
+    seed: int,
     could_not_run: Callable[[Unavailable], None],
 ) -> None:
     """Three of ten packets to the device are lost, as of a `netem` that is put before a server."""
     release = make_age_release(tmp_path / "release", filler_bytes=200_000, filler_kind="random")
-    quality = LineQuality(loss=0.3, delay_s=1.0)
+    quality = LineQuality(loss=0.3, delay_s=1.0, seed=seed)
     with far_server(folder, cli, could_not_run, quality=quality, buffer=4096) as far:
         unlocked = far.unlock(release, secure=False, timeout_s=1800)
     _show(unlocked.figures(release.path.stat().st_size))
     unlocked.assert_right(release, unlock_here(release, cli))
 
 
+@pytest.mark.soak(minutes=3)
 def test_an_unlock_whose_line_is_cut_for_60_seconds_ends_right(
     folder: Path,
     cli: CommandLine,
     tmp_path: Path,
+    seed: int,
     could_not_run: Callable[[Unavailable], None],
 ) -> None:
     release = make_age_release(tmp_path / "release", filler_bytes=24 * MIB, filler_kind="random")
-    quality = LineQuality(loss=0.005, delay_s=0.025, loss_up=0.005, bytes_per_s=2e6)
+    quality = LineQuality(loss=0.005, delay_s=0.025, loss_up=0.005, bytes_per_s=2e6, seed=seed)
     with far_server(folder, cli, could_not_run, quality=quality, buffer=65536) as far:
         cut = far.cut_at(release.path.stat().st_size // 2, seconds=60)
         unlocked = far.unlock(release, secure=True, meanwhile=cut, timeout_s=600)
@@ -66,14 +70,16 @@ def test_an_unlock_whose_line_is_cut_for_60_seconds_ends_right(
     unlocked.assert_right(release, unlock_here(release, cli))
 
 
+@pytest.mark.soak(minutes=1.5)
 def test_a_fragment_is_fetched_with_30_percent_loss_and_2_seconds_there_and_back_or_the_fetch_ends_in_time(
     cli: CommandLine,
     tmp_path: Path,
+    seed: int,
     could_not_run: Callable[[Unavailable], None],
 ) -> None:
-    """FAULTS 27."""
+    quality = LineQuality(loss=0.3, delay_s=1.0, loss_up=0.3, seed=seed)
     with (
-        lent(lambda: BadLink(LineQuality(loss=0.3, delay_s=1.0, loss_up=0.3)), could_not_run) as link,
+        lent(lambda: BadLink(quality), could_not_run) as link,
         far_key_service(link, cli, tmp_path) as service,
     ):
         fetched = fetch_over(link, service, times=16)

@@ -11,18 +11,20 @@ import pytest
 
 from bed.dockerd import PrivateDockerd
 from bed.images import build_release
+from tests.reporting.soaking import Rounds
 
 ROUNDS = 10
 
 
-@pytest.mark.soak
+@pytest.mark.soak(minutes=1)
 @pytest.mark.usefixtures("device_engine")  # skipped where no engine starts
-def test_an_engine_killed_in_mid_load_starts_again_and_loads(busybox: bytes, tmp_path: Path) -> None:
+def test_an_engine_killed_in_mid_load_starts_again_and_loads(
+    busybox: bytes, tmp_path: Path, rounds: Rounds, chance: random.Random
+) -> None:
     path = tmp_path / "release.tar"
     refs = build_release(path, "1.0.0", program=busybox, filler_bytes=64 << 20)
-    chance = random.Random(1)
     with PrivateDockerd() as engine:
-        for _round in range(ROUNDS):
+        for _round in rounds(ROUNDS):
             command = ["docker", "load", "--input", str(path)]
             with subprocess.Popen(
                 command, env=engine.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

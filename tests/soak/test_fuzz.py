@@ -5,41 +5,44 @@ from __future__ import annotations
 import base64
 import importlib.util
 import os
-import random
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from bed.unavailable import Unavailable
+from tests.reporting.soaking import ROUNDS
 from tests.soak.fuzz_targets import TARGETS
 
-SECONDS = int(os.environ.get("FUZZ_SECONDS", "15"))  # for each target
+SECONDS = int(os.environ.get("FUZZ_SECONDS", "10"))  # for each target
 ROOT = Path(__file__).resolve().parents[2]
 _STARTUP_S = 60
 _SHOWN = 6_000  # of the fuzzer's last words, in characters
 
 
 @pytest.fixture(scope="module")
-def fuzz(could_not_run: Callable[[Unavailable], None]) -> Callable[[str, Path], None]:
+def fuzz(could_not_run: Callable[[Unavailable], None], seed: int) -> Callable[[str, Path], str]:
     if importlib.util.find_spec("atheris") is None:
         could_not_run(Unavailable("atheris", "has no wheel for this Python on this machine"))
-    return _fuzz
+    return partial(_fuzz, seed or 1)  # 0 is no seed to libFuzzer
 
 
-@pytest.mark.soak
+@pytest.mark.soak(minutes=(SECONDS + 5) / 60)
 @pytest.mark.parametrize("name", TARGETS)
 def test_nothing_but_our_own_errors_comes_out_of(
-    name: str, fuzz: Callable[[str, Path], None], tmp_path: Path
+    name: str,
+    fuzz: Callable[[str, Path], str],
+    tmp_path: Path,
+    record_property: Callable[[str, object], None],
 ) -> None:
-    fuzz(name, tmp_path)
+    words = fuzz(name, tmp_path)
+    record_property(ROUNDS, words.partition("Done ")[2].split()[0])
 
 
-def _fuzz(name: str, folder: Path) -> None:
-    seed = int(os.environ.get("FUZZ_SEED", "0")) or random.SystemRandom().randrange(1, 2**31)
-    print(f"{name}: FUZZ_SEED={seed}")  # noqa: T201 - pytest shows it where the test fails
+def _fuzz(seed: int, name: str, folder: Path) -> str:
     ran = subprocess.run(
         _command(name, seed, folder),
         cwd=ROOT,
@@ -54,6 +57,7 @@ def _fuzz(name: str, folder: Path) -> None:
     if ran.returncode or found:
         pytest.fail("\n".join([f"{name}, seed {seed}:", words[-_SHOWN:], *found]), pytrace=False)
     assert "Done " in words, words[-_SHOWN:]
+    return words
 
 
 def _command(name: str, seed: int, folder: Path) -> list[str]:

@@ -17,10 +17,11 @@ from bed.postgres import PrivatePostgres
 from bed.unavailable import Unavailable
 from binary_split.keyservice.state import open_state
 from scripts.bench.fleet import Fleet, Running, count_releases, make_fleet, serving
+from tests.reporting.soaking import ROUNDS
 
-pytestmark = [pytest.mark.soak, pytest.mark.slow]
+MINUTES = float(os.environ.get("BINARY_SPLIT_SOAK_MINUTES", "3"))
+pytestmark = [pytest.mark.soak(minutes=MINUTES + 0.5), pytest.mark.slow]
 
-MINUTES = float(os.environ.get("BINARY_SPLIT_SOAK_MINUTES", "4"))
 DEVICES = 200
 GOOD_CONNECTIONS = 8
 BAD_CONNECTIONS = 8
@@ -41,10 +42,12 @@ class Course:
     memory_mib: list[float] = field(default_factory=list)
 
 
+@pytest.mark.fault(52, 59)
 def test_memory_stays_flat_and_nothing_but_503_happens_while_postgres_is_killed_and_attackers_guess(
-    tmp_path: Path, could_not_run: Callable[[Unavailable], None]
+    tmp_path: Path,
+    could_not_run: Callable[[Unavailable], None],
+    record_property: Callable[[str, object], None],
 ) -> None:
-    """FAULTS 52 and 59, for minutes."""
     try:
         database = PrivatePostgres()
         database.start()
@@ -60,6 +63,7 @@ def test_memory_stays_flat_and_nothing_but_503_happens_while_postgres_is_killed_
         store.close()
     finally:
         database.stop()
+    record_property(ROUNDS, f"{course.good.total() + course.bad.total()}")
     assert course.unexpected == []
     assert set(course.good) <= {200, 503}
     assert set(course.bad) <= {401, 429, 503}

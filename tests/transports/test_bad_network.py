@@ -34,6 +34,7 @@ def release(tmp_path: Path) -> AgeRelease:
     return make_age_release(tmp_path / "release", filler_bytes=1_200_000, filler_kind="random")
 
 
+@pytest.mark.fault(27)
 def test_lost_and_late_packets_cost_time_and_nothing_else(
     far: FarServer, release: AgeRelease, cli: CommandLine
 ) -> None:

@@ -130,6 +130,7 @@ def test_an_empty_archive_is_none(carrier: Carrier) -> None:
         read_format(source)
 
 
+@pytest.mark.fault(25)
 def test_another_archive_in_its_place_is_noticed_or_not_read(full: Carrier) -> None:
     """FAULTS 25: never the bytes of two."""
     with open_source(full.location) as source:
@@ -139,6 +140,7 @@ def test_another_archive_in_its_place_is_noticed_or_not_read(full: Carrier) -> N
             assert read_all(source) == CONTENT
 
 
+@pytest.mark.fault(25)
 def test_an_archive_that_becomes_shorter_is_an_error(full: Carrier) -> None:
     """FAULTS 25."""
     with open_source(full.location) as source:

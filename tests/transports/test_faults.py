@@ -310,6 +310,7 @@ def test_a_server_that_does_what_it_should_is_read(remote: Remote) -> None:
 # 25
 
 
+@pytest.mark.fault(25)
 @pytest.mark.parametrize("name", ["archive.age", "archive.age.001"], ids=["file", "parts"])
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["FIFO", "folder"])
 def test_what_is_no_file_is_refused(tmp_path: Path, name: str, make: Callable[[Path], None]) -> None:
@@ -318,6 +319,7 @@ def test_what_is_no_file_is_refused(tmp_path: Path, name: str, make: Callable[[P
         open_source(tmp_path / name)
 
 
+@pytest.mark.fault(25)
 def test_a_medium_that_fails_is_named() -> None:
     memory = Path("/proc/self/mem")  # a regular file, of which nobody can read the first page
     with open_source(memory) as source:
@@ -329,6 +331,7 @@ def test_a_medium_that_fails_is_named() -> None:
 # 26
 
 
+@pytest.mark.fault(26)
 def test_a_refused_connection_is_unreachable(remote: Remote) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -336,6 +339,7 @@ def test_a_refused_connection_is_unreachable(remote: Remote) -> None:
         open_source(remote.location(port))
 
 
+@pytest.mark.fault(26)
 def test_a_name_that_is_not_resolved_is_unreachable(remote: Remote, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*args: object, **options: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
@@ -345,6 +349,7 @@ def test_a_name_that_is_not_resolved_is_unreachable(remote: Remote, monkeypatch:
         open_source(remote.location(1))
 
 
+@pytest.mark.fault(26)
 def test_dropped_packets_are_unreachable(remote: Remote) -> None:
     with packets_dropped() as port, pytest.raises(ArchiveUnreachableError, match="timed out"):
         open_source(remote.location(port, "127.0.0.1"))
@@ -353,6 +358,7 @@ def test_dropped_packets_are_unreachable(remote: Remote) -> None:
 # 28
 
 
+@pytest.mark.fault(28)
 @pytest.mark.parametrize(
     ("days", "names", "is_signed", "words"),
     [
@@ -383,6 +389,7 @@ def test_a_server_that_cannot_prove_itself_is_refused_at_once(
     assert (server.connections, server.requests) == (1, [])
 
 
+@pytest.mark.fault(28)
 @TLS_1_1
 def test_old_tls_is_refused_at_once(secure: Remote, authority: Identity, folder: Path) -> None:
     context = make_leaf(authority).server_context(folder)
@@ -399,6 +406,7 @@ def test_old_tls_is_refused_at_once(secure: Remote, authority: Identity, folder:
 # 29
 
 
+@pytest.mark.fault(29)
 def test_a_login_is_not_shown_where_a_blob_is_redirected_to() -> None:
     def asks_who(peer: Peer) -> None:
         peer.read_request()
@@ -430,6 +438,7 @@ def log_in(host: str) -> None:
 # 30-32
 
 
+@pytest.mark.fault(30)
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_a_refusal_is_told_at_once(remote: Remote, status: int) -> None:
     server = remote.always(answer(f"{status} No", "Connection: close"))
@@ -439,6 +448,7 @@ def test_a_refusal_is_told_at_once(remote: Remote, status: int) -> None:
     assert server.connections == 1
 
 
+@pytest.mark.fault(31)
 @pytest.mark.parametrize(
     ("text", "asked_s"),
     [("5", 5.0), ("1000000000", 20.0), ("9" * 400, 20.0), ("soon", None), ("-1", None), ("", None)],
@@ -454,6 +464,7 @@ def test_retry_after_is_obeyed_and_capped(remote: Remote, text: str, asked_s: fl
         assert pauses.first_s == asked_s
 
 
+@pytest.mark.fault(32)
 @pytest.mark.parametrize("status", ["500 Oops", "502 Bad", "503 Busy", "504 Late", "408 Slow"])
 def test_a_server_that_fails_for_a_while_is_asked_again(remote: Remote, status: str) -> None:
     server = remote.serve(answer(status, "Connection: close"), answer(status, "Connection: close"))
@@ -463,6 +474,7 @@ def test_a_server_that_fails_for_a_while_is_asked_again(remote: Remote, status: 
 # 33-35
 
 
+@pytest.mark.fault(33)
 @pytest.mark.parametrize("prompt", [b"", b"HTTP/1.1 206 OK\r\nX-Slow: "], ids=["status", "header"])
 def test_an_answer_that_drips_ends_by_the_deadline(remote: Remote, prompt: bytes) -> None:
     server = remote.always(drip_after_request(prompt, b"HTTP/1.1 2" + b"0" * 2000))
@@ -472,6 +484,7 @@ def test_an_answer_that_drips_ends_by_the_deadline(remote: Remote, prompt: bytes
     assert time.monotonic() - started < AT_ONCE.fetch_deadline_s + 2
 
 
+@pytest.mark.fault(33)
 def test_bytes_that_drip_are_waited_for_until_the_source_is_cut(remote: Remote) -> None:
     def drips(peer: Peer) -> None:
         request = peer.read_request()
@@ -488,6 +501,7 @@ def test_bytes_that_drip_are_waited_for_until_the_source_is_cut(remote: Remote) 
         assert 0.7 < time.monotonic() - started < 2
 
 
+@pytest.mark.fault(34)
 def test_an_endless_body_is_not_read(remote: Remote) -> None:
     server = remote.always(pour_endlessly(head("200 OK"), bytes(65536)))
     with pytest.raises(ArchiveError):
@@ -495,6 +509,7 @@ def test_an_endless_body_is_not_read(remote: Remote) -> None:
     assert server.sent_bytes < 16 * MIB  # what both ends of a loopback connection may hold
 
 
+@pytest.mark.fault(34)
 def test_a_compressed_body_is_never_decoded(remote: Remote, monkeypatch: pytest.MonkeyPatch) -> None:
     import urllib3.response
 
@@ -515,6 +530,7 @@ def test_a_compressed_body_is_never_decoded(remote: Remote, monkeypatch: pytest.
         open_source(remote.location(remote.always(sends_a_bomb).port))
 
 
+@pytest.mark.fault(35)
 def test_a_captive_portal_is_no_archive(remote: Remote) -> None:
     portal = b"<!DOCTYPE html><html><body>Welcome to FreeWifi, please log in</body></html>"
     server = remote.always(answer("200 OK", "Content-Type: text/html", "Connection: close", body=portal))
@@ -523,6 +539,7 @@ def test_a_captive_portal_is_no_archive(remote: Remote) -> None:
     assert server.connections == 1
 
 
+@pytest.mark.fault(35)
 @pytest.mark.parametrize("status", ["200 OK", "206 Partial Content"])
 def test_an_empty_answer_is_no_archive(remote: Remote, status: str) -> None:
     server = remote.always(answer(status, "Connection: close"))
@@ -533,6 +550,7 @@ def test_an_empty_answer_is_no_archive(remote: Remote, status: str) -> None:
 # 36-37
 
 
+@pytest.mark.fault(36)
 def test_netrc_and_proxies_of_the_environment_are_not_used(
     remote: Remote, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -551,6 +569,7 @@ def test_netrc_and_proxies_of_the_environment_are_not_used(
     assert not any(b"authorization" in request.lower() for request in server.requests)
 
 
+@pytest.mark.fault(37)
 def test_a_file_url_is_no_way_to_a_file(tmp_path: Path) -> None:
     (tmp_path / "bundle.age").write_bytes(CONTENT)
     with pytest.raises((ArchiveUnreadableError, ConfigError)):

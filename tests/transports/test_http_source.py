@@ -59,6 +59,7 @@ def test_only_the_blocks_that_are_needed_are_moved(nginx: PrivateNginx, root: Pa
     assert nginx.sent_bytes("/sparse.age") <= 2 * MIB  # with the first, which says what it is
 
 
+@pytest.mark.fault(29)
 def test_a_redirect_leads_to_the_archive(nginx: PrivateNginx, ca_file: Path) -> None:
     with open_http(f"{nginx.tls_url}/moved/bundle.age", HttpOptions(ca_file=ca_file)) as source:
         assert hashlib.sha256(read_all(source)).digest() == hashlib.sha256(CONTENT).digest()
@@ -95,12 +96,14 @@ def test_a_server_without_ranges_is_refused_with_a_way_out(nginx: PrivateNginx) 
     assert "Copy the archive" in (caught.value.hint or "")
 
 
+@pytest.mark.fault(29)
 @pytest.mark.parametrize(("path", "words"), [("/nothing.age", "404"), ("/round/x", "without an end")])
 def test_what_is_not_there_is_told_at_once(nginx: PrivateNginx, path: str, words: str) -> None:
     with pytest.raises(ArchiveUnreadableError, match=words):
         open_http(f"{nginx.url}{path}")
 
 
+@pytest.mark.fault(29)
 def test_https_is_never_left_for_http(nginx: PrivateNginx, ca_file: Path) -> None:
     with pytest.raises(ArchiveUnreadableError, match="not safe"):
         open_http(f"{nginx.tls_url}/down/bundle.age", HttpOptions(ca_file=ca_file))
@@ -211,6 +214,7 @@ def bundle(server: FaultServer) -> str:
 FAULTS = [breaks_off, says_503, gives_another_part, is_silent]
 
 
+@pytest.mark.fault(35)
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: str(fault.__name__))
 def test_what_goes_wrong_now_and_then_is_asked_for_again(fault: Callable[[Peer], None]) -> None:
     faults = FaultServer(fault, well, fault, well, fault, fault, well)
@@ -226,6 +230,7 @@ def has_another_size(peer: Peer) -> None:
     peer.send(answer(*part(peer.read_request()), total=SIZE + 1))
 
 
+@pytest.mark.fault(25)
 @pytest.mark.parametrize("lies", [has_another_etag, has_another_size])
 def test_another_file_under_the_same_name_is_noticed(lies: Callable[[Peer], None]) -> None:
     with FaultServer(well, lies) as server, open_http(bundle(server)) as source:  # noqa: SIM117
@@ -242,6 +247,7 @@ def test_more_than_was_asked_for_is_not_read() -> None:
         assert read_all(source) == CONTENT
 
 
+@pytest.mark.fault(37)
 @pytest.mark.parametrize(
     ("url", "words"),
     [

@@ -98,6 +98,7 @@ def test_what_is_not_there_and_what_is_no_archive_are_told_apart(
     cli.run("push", bundle.parent / "text", f"oci://{registry.host}/x/y:1").assert_failed(12)
 
 
+@pytest.mark.fault(37)
 @pytest.mark.parametrize(
     "text",
     [

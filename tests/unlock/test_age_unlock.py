@@ -33,7 +33,9 @@ from binary_split.unlock.opening import Trust
 from binary_split.unlock.order import FragmentSource, UnlockOrder, UnlockResult
 from binary_split.unlock.pipeline import unlock
 from tests.archives import FRAGMENT, Fragments, NoFragments, encrypt, flip_bit, parse_pins
+from tests.canary import assert_in_no_file, canary_of
 from tests.commandline import CommandLine, Ran
+from tests.engines.conftest import wait_for_none
 from tests.forgeries import AT_OPENING, AT_READING, resigned
 from tests.releases import (
     ANYONE,
@@ -154,6 +156,7 @@ class TestGoodInput:
         assert [step.done for step in counted] == sorted(step.done for step in counted)
         assert counted[-1].done == counted[-1].total == 2 * result.sent_bytes
 
+    @pytest.mark.fault(47)
     def test_a_second_time_nothing_is_loaded(self, device: Device, release: AgeRelease) -> None:
         device.unlock(release.path)
         before = device.files()
@@ -209,6 +212,7 @@ class TestTrust:
 
 
 class TestForgeries:
+    @pytest.mark.fault(18, 20, 23)
     @pytest.mark.parametrize("name", AT_OPENING)
     def test_never_reach_the_engine(
         self, device: Device, small: AgeRelease, tmp_path: Path, name: str
@@ -219,6 +223,7 @@ class TestForgeries:
         assert device.engine.loads == 0
         assert device.files() == []
 
+    @pytest.mark.fault(19, 20)
     @pytest.mark.parametrize("name", AT_READING)
     def test_of_layers_leave_nothing_in_the_engine(
         self, device: Device, small: AgeRelease, tmp_path: Path, name: str
@@ -244,6 +249,7 @@ class TestForgeries:
 
 
 class TestDamage:
+    @pytest.mark.fault(7)
     def test_a_wrong_fragment_is_12_in_the_same_words_as_damage(
         self, device: Device, release: AgeRelease, tmp_path: Path
     ) -> None:
@@ -254,6 +260,7 @@ class TestDamage:
         assert str(wrong) == str(damaged) == SAME_WORDS
         assert wrong.exit_code == damaged.exit_code == 12
 
+    @pytest.mark.fault(9, 10)
     def test_a_flipped_byte_of_the_header_or_any_chunk_loads_nothing(
         self, device: Device, release: AgeRelease, tmp_path: Path
     ) -> None:
@@ -268,6 +275,7 @@ class TestDamage:
         device.refuses(path, ArchiveDamagedError)
         assert device.files() == []
 
+    @pytest.mark.fault(11)
     def test_an_archive_that_is_cut_off_loads_nothing(
         self, device: Device, release: AgeRelease, tmp_path: Path
     ) -> None:
@@ -281,6 +289,7 @@ class TestDamage:
             device.refuses(path, BinarySplitError)
             assert device.engine.loads == 0
 
+    @pytest.mark.fault(13)
     @pytest.mark.parametrize("more", [b"\0", b"x" * 16, bytes(100_000)], ids=len)
     def test_appended_bytes_load_nothing(
         self, device: Device, release: AgeRelease, tmp_path: Path, more: bytes
@@ -290,6 +299,7 @@ class TestDamage:
         device.refuses(path, BinarySplitError)
         assert device.files() == []
 
+    @pytest.mark.fault(13)
     def test_another_archive_appended_loads_nothing(
         self, device: Device, release: AgeRelease, tmp_path: Path
     ) -> None:
@@ -298,6 +308,7 @@ class TestDamage:
         device.refuses(path, BinarySplitError)
         assert device.files() == []
 
+    @pytest.mark.fault(25)
     def test_an_archive_that_shrinks_while_it_is_read_loads_nothing(
         self, device: Device, release: AgeRelease, tmp_path: Path
     ) -> None:
@@ -394,6 +405,7 @@ class TestTheProgram:
     ) -> None:
         shelf.unlock(release.path, *shelf.key("vendor"), "--image", "alpine").assert_failed(3, "--image")
 
+    @pytest.mark.fault(8)
     def test_refuses_a_cbc_archive_in_the_place_of_an_age_one(
         self, shelf: Shelf, release: AgeRelease
     ) -> None:
@@ -431,6 +443,7 @@ class TestSignedCbc:
         assert ran.status == 0, ran
         assert len(ran.document["loaded"]) == 2
 
+    @pytest.mark.fault(8)
     def test_is_never_pinned_by_an_unsigned_statement(self, shelf: Shelf, archive: Path) -> None:
         envelope = json.loads(self.beside(archive).read_bytes())
         envelope["signatures"] = []
@@ -475,6 +488,7 @@ class TestSignedCbc:
     ) -> None:
         shelf.unlock(archive, "--version", "1.0.0").assert_failed(14)
 
+    @pytest.mark.fault(8)
     def test_its_statement_is_of_no_use_for_an_age_archive(self, archive: Path, shelf: Shelf) -> None:
         parts = [("oci-layout", b'{"imageLayoutVersion":"1.0.0"}')]
         parts.append(("release.json", self.beside(archive).read_bytes()))
@@ -520,6 +534,7 @@ class TestWithDocker:
         said = fresh_device.docker("run", "--rm", "--network", "none", "azaion/flights:1.0.0").stdout
         assert said == "azaion/flights 1.0.0 is running\n"
 
+    @pytest.mark.fault(10, 11, 13, 20, 48)
     def test_damage_forgery_and_foreign_signatures_leave_no_image(
         self, engine: Engine, fresh_device: PrivateDockerd, release: AgeRelease, tmp_path: Path
     ) -> None:
@@ -538,6 +553,8 @@ class TestWithDocker:
             with pytest.raises(BinarySplitError):
                 self.run(engine, path, trust)
             assert fresh_device.ask("GET", "/images/json?all=1") == []
+        assert wait_for_none(lambda: [str(left) for left in fresh_device.leftovers()]) == []
+        assert_in_no_file(map(canary_of, release.images), tmp_path / "state", fresh_device.data_root)
         self.run(engine, release.path)
         assert parse_pins(fresh_device.image_ids()) == release.pins
 
@@ -577,6 +594,7 @@ def seal_large(shelf: Shelf, size: int) -> Path:
     return archive
 
 
+@pytest.mark.fault(17)
 @pytest.mark.slow
 def test_an_archive_of_more_than_2_gib_is_sealed_and_unlocked_in_flat_memory(roomy: Shelf) -> None:
     archive = seal_large(roomy, 2 * GIB + 1)
@@ -585,6 +603,7 @@ def test_an_archive_of_more_than_2_gib_is_sealed_and_unlocked_in_flat_memory(roo
     assert sum(path.stat().st_size for path in roomy.files()) > 2 * GIB
 
 
+@pytest.mark.fault(17)
 @pytest.mark.slow
 def test_an_archive_of_more_than_4_gib_is_sealed_and_verified_in_flat_memory(roomy: Shelf) -> None:
     archive = seal_large(roomy, 4 * GIB + 1)

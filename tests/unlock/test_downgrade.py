@@ -53,6 +53,7 @@ def new(tmp_path: Path) -> AgeRelease:
     return make_age_release(tmp_path / "new", "1.1.0", sequence=8)
 
 
+@pytest.mark.fault(24)
 def test_an_older_release_is_refused_and_nothing_of_it_loaded(
     device: Device, old: AgeRelease, new: AgeRelease
 ) -> None:
@@ -63,6 +64,7 @@ def test_an_older_release_is_refused_and_nothing_of_it_loaded(
     assert device.unlock(new, NoFragments()).loaded == ()
 
 
+@pytest.mark.fault(24)
 def test_it_is_refused_too_where_its_images_are_still_there(
     device: Device, old: AgeRelease, new: AgeRelease
 ) -> None:
@@ -72,6 +74,7 @@ def test_it_is_refused_too_where_its_images_are_still_there(
         device.unlock(old, NoFragments())
 
 
+@pytest.mark.fault(24)
 def test_it_is_taken_where_that_is_allowed_and_counts_from_then_on(
     device: Device, old: AgeRelease, new: AgeRelease, tmp_path: Path
 ) -> None:

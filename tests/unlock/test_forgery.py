@@ -65,6 +65,7 @@ def case(sealed: Sealed, tmp_path: Path) -> Case:
     return Case(ref, pins, encrypt(tar, iv=find_iv(tar, block)), BLOCK + block * BLOCK + FLIPPED_BYTE)
 
 
+@pytest.mark.fault(6)
 def test_a_forged_config_that_is_valid_json_is_refused_by_its_id(
     device: Device, case: Case, tmp_path: Path
 ) -> None:
@@ -79,6 +80,7 @@ def test_a_forged_config_that_is_valid_json_is_refused_by_its_id(
     assert device.ids(case.pins) == case.pins
 
 
+@pytest.mark.fault(6)
 def test_the_forgery_is_one(device: Device, case: Case, tmp_path: Path) -> None:
     honest, forged = decrypt(case.archive), decrypt(flip_bit(case.archive, case.position))
     start = honest.index(b'{"architecture"')

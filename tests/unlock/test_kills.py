@@ -11,12 +11,13 @@ import pytest
 
 from bed.dockerd import PrivateDockerd
 from tests.archives import FRAGMENT, Sealed, make_sealed, parse_pins
+from tests.canary import assert_in_no_file, canary_of, shapes_of
 from tests.cli.conftest import pin_options
 from tests.commandline import CommandLine, Ran
+from tests.reporting.soaking import Rounds
 
 pytestmark = pytest.mark.slow
 NAMES = ("azaion/flights", "azaion/autopilot", "azaion/detections")
-CANARY = b"announce() { echo"  # stands in a layer of every release
 UNLOCK_KILLS, ENGINE_KILLS = 10, 5
 SOAK_UNLOCK_KILLS, SOAK_ENGINE_KILLS = 200, 50
 _SETTLED_S = 30
@@ -71,9 +72,8 @@ class Device:
         return len(found) > len(self.old.pins)
 
     def assert_no_plaintext(self) -> None:
-        places = [self.cli.home / "state", self.cli.temporary, self.bed.data_root / "tmp"]
-        for path in (path for place in places for path in place.rglob("*") if path.is_file()):
-            assert CANARY not in path.read_bytes(), path
+        words = [*map(canary_of, self.new.images), *shapes_of(FRAGMENT)]
+        assert_in_no_file(words, self.cli.home, self.bed.data_root / "tmp", but=[self.fragment])
 
     def forget_new(self) -> None:
         for ref in self.new.images:
@@ -102,16 +102,15 @@ def device(cli: CommandLine, fresh_device: PrivateDockerd, releases: tuple[Seale
     return made
 
 
-def _kill_unlocks(device: Device, kills: int, seed: int) -> None:
+def _kill_unlocks(device: Device, kills: Iterator[int], chance: random.Random) -> None:
     running = device.bed.docker(
         "run", "--detach", "--network", "none", str(device.old.images[0]), "/bin/sh", "-c", "sleep 3600"
     ).stdout.strip()
-    chance = random.Random(seed)
     started = time.monotonic()
     assert device.unlock_new().status == 0
     whole = time.monotonic() - started
     device.forget_new()
-    for _kill in range(kills):
+    for _kill in kills:
         with device.begin():
             time.sleep(chance.uniform(0.2, 1.0) * whole)
         if device.assert_old_or_new():
@@ -123,9 +122,8 @@ def _kill_unlocks(device: Device, kills: int, seed: int) -> None:
     device.run()
 
 
-def _kill_engines(device: Device, kills: int, seed: int) -> None:
-    chance = random.Random(seed)
-    for _kill in range(kills):
+def _kill_engines(device: Device, kills: Iterator[int], chance: random.Random) -> None:
+    for _kill in kills:
         with device.begin():
             time.sleep(chance.uniform(0.3, 3.0))
             device.bed.crash()
@@ -137,19 +135,25 @@ def _kill_engines(device: Device, kills: int, seed: int) -> None:
     device.run()
 
 
-def test_a_killed_unlock_leaves_the_old_images_running_and_the_next_finishes(device: Device) -> None:
-    _kill_unlocks(device, UNLOCK_KILLS, seed=1)
+@pytest.mark.fault(41, 48)
+def test_a_killed_unlock_leaves_the_old_images_running_and_the_next_finishes(
+    device: Device, rounds: Rounds, chance: random.Random
+) -> None:
+    _kill_unlocks(device, rounds(UNLOCK_KILLS), chance)
 
 
-def test_a_killed_engine_is_loaded_again(device: Device) -> None:
-    _kill_engines(device, ENGINE_KILLS, seed=2)
+@pytest.mark.fault(42, 48)
+def test_a_killed_engine_is_loaded_again(device: Device, rounds: Rounds, chance: random.Random) -> None:
+    _kill_engines(device, rounds(ENGINE_KILLS), chance)
 
 
-@pytest.mark.soak
-def test_many_killed_unlocks(device: Device) -> None:
-    _kill_unlocks(device, SOAK_UNLOCK_KILLS, seed=3)
+@pytest.mark.fault(41, 48)
+@pytest.mark.soak(minutes=5)
+def test_many_killed_unlocks(device: Device, rounds: Rounds, chance: random.Random) -> None:
+    _kill_unlocks(device, rounds(SOAK_UNLOCK_KILLS), chance)
 
 
-@pytest.mark.soak
-def test_many_killed_engines(device: Device) -> None:
-    _kill_engines(device, SOAK_ENGINE_KILLS, seed=4)
+@pytest.mark.fault(42, 48)
+@pytest.mark.soak(minutes=2.5)
+def test_many_killed_engines(device: Device, rounds: Rounds, chance: random.Random) -> None:
+    _kill_engines(device, rounds(SOAK_ENGINE_KILLS), chance)

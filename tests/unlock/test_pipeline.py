@@ -69,6 +69,7 @@ class TestGoodInput:
         assert set(result.loaded) == set(sealed.images)
         assert {image.ref: image.config_digest for image in result.images} == sealed.pins
 
+    @pytest.mark.fault(18)
     def test_a_classic_save_with_aliased_layers_unlocks_too(self, device: Device, classic: Sealed) -> None:
         device.unlock(classic.path, classic.pins)
         assert device.ids(classic.images) == classic.pins
@@ -84,6 +85,7 @@ class TestGoodInput:
         assert {step.total for step in counted} == {2 * result.sent_bytes}
         assert counted[-1].done == 2 * result.sent_bytes
 
+    @pytest.mark.fault(47)
     def test_nothing_is_done_or_asked_for_where_all_is_there(self, device: Device, sealed: Sealed) -> None:
         device.unlock(sealed.path, sealed.pins)
         before = device.files()
@@ -128,6 +130,7 @@ def _only(tar: Path, ref: ImageRef) -> bytes:
 
 
 class TestBeforeAnythingIsRead:
+    @pytest.mark.fault(25)
     @pytest.mark.parametrize("name", ["absent", "folder"])
     def test_an_archive_that_cannot_be_opened_asks_for_no_fragment(
         self, device: Device, sealed: Sealed, tmp_path: Path, name: str
@@ -150,19 +153,23 @@ class TestBeforeAnythingIsRead:
 
 
 class TestDamage:
+    @pytest.mark.fault(1, 2, 3)
     @pytest.mark.parametrize("size", [0, 1, 15, 16, 31, 33, 47])
     def test_impossible_lengths(
         self, refused: Callable[..., BinarySplitError], sealed: Sealed, size: int
     ) -> None:
         assert SAME_WORDS in str(refused(sealed.path.read_bytes()[:size]))
 
-    def test_truncation_at_any_block(self, refused: Callable[..., BinarySplitError], sealed: Sealed) -> None:
+    @pytest.mark.fault(4)
+    def test_truncation_at_any_block(
+        self, refused: Callable[..., BinarySplitError], sealed: Sealed, chance: random.Random
+    ) -> None:
         content = sealed.path.read_bytes()
-        chosen = random.Random(4)
         for _ in range(10):
-            error = refused(content[: 16 * chosen.randrange(2, len(content) // 16)])
+            error = refused(content[: 16 * chance.randrange(2, len(content) // 16)])
             assert str(error) == SAME_WORDS
 
+    @pytest.mark.fault(4)
     def test_truncation_whose_padding_is_possible_by_chance(
         self, refused: Callable[..., BinarySplitError], sealed: Sealed
     ) -> None:
@@ -171,6 +178,7 @@ class TestDamage:
         cut = encrypt(tar[:middle] + b"\x01" * 16)[:-BLOCK]  # ends in 0x01, as 1 in 250 cuts would
         assert str(refused(cut)) == SAME_WORDS
 
+    @pytest.mark.fault(5)
     def test_a_flipped_bit_in_each_region(
         self, refused: Callable[..., BinarySplitError], sealed: Sealed
     ) -> None:
@@ -180,14 +188,16 @@ class TestDamage:
                 error = refused(flip_bit(content, position, bit))
                 assert (region, str(error)) == (region, SAME_WORDS)
 
-    def test_a_flipped_bit_anywhere_is_refused_or_harmless(self, sealed: Sealed, tmp_path: Path) -> None:
+    @pytest.mark.fault(5)
+    def test_a_flipped_bit_anywhere_is_refused_or_harmless(
+        self, sealed: Sealed, tmp_path: Path, chance: random.Random
+    ) -> None:
         content = sealed.path.read_bytes()
-        chosen = random.Random(5)
         path = tmp_path / "flipped.cbc"
         refusals = 0
         for number in range(80):
             here = Device.of(tmp_path / str(number))
-            path.write_bytes(flip_bit(content, chosen.randrange(len(content)), chosen.randrange(8)))
+            path.write_bytes(flip_bit(content, chance.randrange(len(content)), chance.randrange(8)))
             try:
                 here.unlock(path, sealed.pins)
             except (ArchiveDamagedError, ImageMismatchError, ImageMissingError):
@@ -236,6 +246,7 @@ def regions(sealed: Sealed) -> dict[str, int]:
 
 
 class TestWrongFragment:
+    @pytest.mark.fault(7)
     def test_is_said_in_the_same_words_whether_the_padding_shows_it_or_not(
         self, refused: Callable[..., BinarySplitError], sealed: Sealed
     ) -> None:
@@ -262,6 +273,7 @@ class TestPins:
             device.unlock(other.path, sealed.pins)
         assert device.files() == []
 
+    @pytest.mark.fault(23)
     @pytest.mark.parametrize("pinned", [True, False], ids=["pinned", "unauthenticated"])
     def test_an_extra_reference_is_refused_before_loading(
         self, device: Device, sealed: Sealed, tmp_path: Path, pinned: bool
@@ -273,6 +285,7 @@ class TestPins:
             device.unlock(path, sealed.pins if pinned else None, images=sealed.images)
         assert device.files() == []
 
+    @pytest.mark.fault(6)
     def test_a_config_forged_by_one_who_knows_the_fragment_is_refused(
         self, device: Device, sealed: Sealed, tmp_path: Path
     ) -> None:
@@ -297,6 +310,7 @@ class TestUnauthenticated:
         assert device.ids(sealed.images) == sealed.pins
         assert {image.ref: image.config_digest for image in result.images} == sealed.pins
 
+    @pytest.mark.fault(5)
     def test_damaged_layers_are_still_caught(self, device: Device, sealed: Sealed, tmp_path: Path) -> None:
         content = sealed.path.read_bytes()
         path = tmp_path / "damaged.cbc"
@@ -307,6 +321,7 @@ class TestUnauthenticated:
                     device.unlock(path, None, images=sealed.images)
                 assert device.files() == []
 
+    @pytest.mark.fault(4)
     def test_truncated_archives_are_still_caught(
         self, device: Device, sealed: Sealed, tmp_path: Path
     ) -> None:
@@ -317,6 +332,7 @@ class TestUnauthenticated:
         assert device.files() == []
 
 
+@pytest.mark.fault(25)
 def test_an_archive_that_shrinks_while_it_is_read_loads_nothing(
     device: Device, sealed: Sealed, tmp_path: Path
 ) -> None:

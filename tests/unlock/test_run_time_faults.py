@@ -24,6 +24,7 @@ from binary_split.unlock.journal import Journal
 from binary_split.unlock.order import UnlockOrder
 from binary_split.unlock.pipeline import unlock
 from tests.archives import FRAGMENT, Fragments, Sealed, make_sealed, parse_pins
+from tests.canary import assert_in_no_file, canary_of
 from tests.cli.conftest import pin_options
 from tests.commandline import CommandLine
 from tests.engines.conftest import wait_for_none
@@ -52,8 +53,16 @@ def names_of(engine: Engine) -> set[str]:
     return {str(ref) for image in engine.list_images() for ref in image.refs}
 
 
+@pytest.mark.fault(43)
+@pytest.mark.parametrize(
+    "seconds", [LIMITS.stall_s + 3, pytest.param(60, marks=pytest.mark.soak(minutes=1.5))], ids=str
+)
 def test_an_engine_that_stops_for_a_while_is_named_and_waited_for(
-    fresh_device: PrivateDockerd, large: Sealed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fresh_device: PrivateDockerd,
+    large: Sealed,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: float,
 ) -> None:
     engine = connect(fresh_device, monkeypatch)
     journal = Journal(tmp_path / "state", engine.describe())
@@ -66,7 +75,7 @@ def test_an_engine_that_stops_for_a_while_is_named_and_waited_for(
         if progress.done and not stopped.is_set():
             stopped.set()
             os.kill(pid, signal.SIGSTOP)
-            threading.Timer(LIMITS.stall_s + 3, os.kill, (pid, signal.SIGCONT)).start()
+            threading.Timer(seconds, os.kill, (pid, signal.SIGCONT)).start()
 
     unlock(order_of(large), engine, Fragments(), journal, report=report)
     assert stopped.is_set()
@@ -79,6 +88,7 @@ def test_an_engine_that_stops_for_a_while_is_named_and_waited_for(
     assert parse_pins(fresh_device.image_ids()) == large.pins
 
 
+@pytest.mark.fault(46)
 def test_two_unlocks_of_one_release_load_once_and_both_report_it(
     cli: CommandLine, fresh_device: PrivateDockerd, large: Sealed
 ) -> None:
@@ -95,6 +105,7 @@ def test_two_unlocks_of_one_release_load_once_and_both_report_it(
 
 
 class TestFullDisk:
+    @pytest.mark.fault(44)
     def test_is_known_before_anything_is_touched(
         self,
         cramped: PrivateDockerd,
@@ -113,6 +124,7 @@ class TestFullDisk:
         unlock(order_of(large), engine, Fragments(), journal)
         assert names_of(engine) == set(map(str, large.images))
 
+    @pytest.mark.fault(44, 48)
     def test_in_the_middle_leaves_nothing_and_room_is_all_it_takes(
         self,
         cramped: PrivateDockerd,
@@ -131,10 +143,12 @@ class TestFullDisk:
             unlock(order_of(large), engine, Fragments(), journal)
         assert engine.list_images() == ()
         assert wait_for_none(lambda: [str(left) for left in cramped.leftovers()]) == []
+        assert_in_no_file(map(canary_of, large.images), tmp_path / "state", cramped.data_root)
         filler.unlink()
         unlock(order_of(large), engine, Fragments(), journal)
         assert names_of(engine) == set(map(str, large.images))
 
+    @pytest.mark.fault(44)
     def test_of_the_journal_is_said_before_the_engine_is_touched(
         self,
         fresh_device: PrivateDockerd,
@@ -150,6 +164,7 @@ class TestFullDisk:
             unlock(order_of(large), engine, Fragments(), journal)
         assert fresh_device.image_ids() == {}
 
+    @pytest.mark.fault(44)
     def test_a_read_only_journal_is_said_too(
         self,
         fresh_device: PrivateDockerd,

@@ -84,6 +84,7 @@ def ids(engine: Engine) -> dict[ImageRef, Digest]:
     return {ref: image.id for image in engine.list_images() for ref in image.refs}
 
 
+@pytest.mark.fault(41)
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # _Killed, in the sweep
 @pytest.mark.parametrize("after", [False, True], ids=["before the call", "after the call"])
 def test_a_run_killed_at_any_call_leaves_the_old_images_or_the_new(

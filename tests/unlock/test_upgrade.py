@@ -130,6 +130,7 @@ def test_progress_covers_the_engines_own_work_and_ends_at_all_of_it(
     assert all(item.done == item.total for item in loading[-1].items)
 
 
+@pytest.mark.fault(47)
 def test_a_second_unlock_asks_for_nothing_and_leaves_nothing(
     device: Device, releases: tuple[Sealed, Sealed]
 ) -> None:

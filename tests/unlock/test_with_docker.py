@@ -14,6 +14,7 @@ from binary_split.unlock.journal import Journal
 from binary_split.unlock.order import UnlockOrder, UnlockResult
 from binary_split.unlock.pipeline import unlock
 from tests.archives import Fragments, NoFragments, Sealed, encrypt, flip_bit, make_sealed, parse_pins, retag
+from tests.canary import assert_in_no_file, canary_of
 from tests.engines.conftest import wait_for_none
 from tests.unlock.conftest import NAMES
 from tests.unlock.test_pipeline import regions
@@ -40,6 +41,7 @@ def all_images(device: PrivateDockerd) -> list[str]:
     return sorted(image["Id"] for image in device.ask("GET", "/images/json?all=1"))
 
 
+@pytest.mark.fault(47)
 @pytest.mark.parametrize("style", ["oci", "classic"])
 def test_every_image_is_there_and_a_second_unlock_asks_for_nothing(
     engine: Engine, fresh_device: PrivateDockerd, sealed: Sealed, classic: Sealed, style: str
@@ -64,6 +66,7 @@ def test_an_upgrade_adds_and_keeps_what_was_there(
     assert parse_pins(fresh_device.image_ids()) == {**sealed.pins, **newer.pins}
 
 
+@pytest.mark.fault(5, 48)
 def test_damage_in_any_region_loads_nothing_and_good_input_then_unlocks(
     engine: Engine, fresh_device: PrivateDockerd, sealed: Sealed, tmp_path: Path
 ) -> None:
@@ -77,11 +80,13 @@ def test_damage_in_any_region_loads_nothing_and_good_input_then_unlocks(
             run(engine, path, sealed)
         assert all_images(fresh_device) == before
     assert wait_for_none(lambda: [str(folder) for folder in fresh_device.leftovers()]) == []
+    assert_in_no_file(map(canary_of, sealed.images), journal_of(engine).folder, fresh_device.data_root)
     assert parse_pins(fresh_device.image_ids()) == older.pins
     run(engine, sealed.path, sealed)
     assert parse_pins(fresh_device.image_ids()) == {**older.pins, **sealed.pins}
 
 
+@pytest.mark.fault(23)
 def test_images_that_are_not_the_releases_are_refused_before_loading(
     engine: Engine, fresh_device: PrivateDockerd, sealed: Sealed, tmp_path: Path
 ) -> None:
@@ -103,6 +108,7 @@ def test_images_that_are_not_the_releases_are_refused_before_loading(
     assert parse_pins(fresh_device.image_ids()) == sealed.pins
 
 
+@pytest.mark.fault(5)
 def test_unauthenticated_still_catches_a_damaged_layer(
     engine: Engine, fresh_device: PrivateDockerd, sealed: Sealed, tmp_path: Path
 ) -> None:

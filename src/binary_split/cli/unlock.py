@@ -64,6 +64,7 @@ from binary_split.unlock.pipeline import unlock as run_unlock
 @click.option(
     "--allow-downgrade", is_flag=True, help="Install a release that is older than the one that is installed."
 )
+@click.option("--any-platform", is_flag=True, help="Load images for other kinds of machines too.")
 @click.option(
     "--low-disk", is_flag=True, help="Keep the engine's spool at half of what is sent; takes more time."
 )
@@ -90,6 +91,7 @@ def unlock(
     engine: str | None,
     plan_only: bool,
     allow_downgrade: bool,
+    any_platform: bool,
     low_disk: bool,
     state: Path | None,
     progress: Mode,
@@ -117,7 +119,7 @@ def unlock(
     )
     if order.is_unauthenticated:
         warn("--allow-unauthenticated: whoever had this archive in hands may have changed what it loads")
-    order = replace(order, allow_downgrade=allow_downgrade, low_disk=low_disk)
+    order = replace(order, allow_downgrade=allow_downgrade, any_platform=any_platform, low_disk=low_disk)
     source: FragmentSource = choose_fragment(fragment_file, sealed_file, device_key) or KeyService(
         settings,
         key_service,

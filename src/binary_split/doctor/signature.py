@@ -8,6 +8,7 @@ from pathlib import Path
 from binary_split.archive.detect import ArchiveFormat
 from binary_split.doctor.facts import Facts
 from binary_split.doctor.finding import Judgement, SkippedError, doubtful, good, needed
+from binary_split.engines.platforms import verify_native
 from binary_split.errors import (
     ArchiveUnauthenticatedError,
     ConfigError,
@@ -61,11 +62,14 @@ def _describe(facts: Facts, release: SignedRelease) -> str:
     Raises:
         ImageMismatchError: it is another version than the one that is wanted.
         DowngradeError: it is older than what is installed.
+        PlatformError: it is for another kind of machine than the engine's.
     """
     statement = release.statement
     pin_release(statement, version=facts.subject.version)
     with suppress(EngineError, ConfigError, JournalError, SkippedError):  # other checks tell of these
         verify_not_older(statement, facts.journal().read_releases())
+        for image in statement.images:
+            verify_native(image.ref, image.platform, facts.description().platform)
     return (
         f"{statement.product} {statement.version}, sequence {statement.sequence}, "
         f"of {statement.created:%Y-%m-%d}: signed by a trusted key"

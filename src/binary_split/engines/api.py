@@ -46,6 +46,7 @@ class EngineDescription:
         data_root: the folder where it keeps its images and spools what is loaded, where that is on this
             machine; None where it is not, or where that is not known.
         parallel_loads: whether several loads side by side are safe and take less time than one after another.
+        platform: ``os/architecture`` of its machine; None where it runs nothing, or where that is not known.
     """
 
     kind: str
@@ -57,6 +58,7 @@ class EngineDescription:
     compressions: frozenset[Compression] = frozenset({Compression.NONE, Compression.GZIP})
     data_root: Path | None = None
     parallel_loads: bool = False
+    platform: str | None = None
 
     def __str__(self) -> str:
         return f"{self.kind} {self.version} ({self.store}) at {self.address}"

@@ -21,6 +21,7 @@ from binary_split.engines.api import (
 )
 from binary_split.engines.docker_load import post_tar
 from binary_split.engines.docker_save import receive_tar
+from binary_split.engines.platforms import parse_machine
 from binary_split.engines.trial import verify_container
 from binary_split.engines.wire import Wire
 from binary_split.errors import (
@@ -129,6 +130,7 @@ class DockerEngine:
             compressions=frozenset(Compression) if has_containerd_store else _TAKEN_BY_ALL,
             data_root=self._find_data_root(facts.get("DockerRootDir")),
             parallel_loads=True,
+            platform=parse_machine(facts.get("OSType"), facts.get("Architecture")),
         )
 
     def _names(self, ref: ImageRef) -> tuple[str, ...]:

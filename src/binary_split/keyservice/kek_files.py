@@ -17,7 +17,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from binary_split.errors import KeyEncryptionKeyError
-from binary_split.files import create_secret
+from binary_split.files import write_secret
 from binary_split.keyservice.envelope import KEY_BYTES
 
 KEK_NAME = "kek"
@@ -47,7 +47,7 @@ def create_kek(path: Path) -> bytes:
         OutputError: the file exists, or cannot be written.
     """
     key = AESGCM.generate_key(bit_length=8 * KEY_BYTES)
-    create_secret(path, key)
+    write_secret(path, key)
     return key
 
 

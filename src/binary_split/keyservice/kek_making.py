@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from binary_split.errors import ConfigError
-from binary_split.files import create_secret
+from binary_split.files import write_secret
 from binary_split.keyservice.envelope import KEY_BYTES
 from binary_split.keyservice.kek_files import create_kek, kek_paths, next_kek_path, read_wrapped
 from binary_split.keyservice.secrets_folder import VAULT_TOKEN_NAME, SecretsFolder
@@ -33,8 +33,8 @@ def create_first_kek(folder: Path, transit: TransitAccess | None) -> bytes:
     if transit is None:
         return create_kek(path)
     key = os.urandom(KEY_BYTES)
-    create_secret(path, wrap_kek(transit.key, transit.token, key))
-    create_secret(folder / VAULT_TOKEN_NAME, transit.token.encode())
+    write_secret(path, wrap_kek(transit.key, transit.token, key))
+    write_secret(folder / VAULT_TOKEN_NAME, transit.token.encode())
     return key
 
 
@@ -57,5 +57,5 @@ def create_next_kek(secrets: SecretsFolder) -> bytes:
         return create_kek(next_kek_path(folder))
     key = os.urandom(KEY_BYTES)
     place, _ = parse_wrapped(wrapped)
-    create_secret(next_kek_path(folder), wrap_kek(place, secrets.read_vault_token(), key))
+    write_secret(next_kek_path(folder), wrap_kek(place, secrets.read_vault_token(), key))
     return key

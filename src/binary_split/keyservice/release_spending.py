@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import bindparam, update
+from sqlalchemy import bindparam, delete, insert, select, tuple_, update
 
 from binary_split.errors import BinarySplitError
 from binary_split.keyservice.decision import Bearer, Grant, Refusal, usable_grants
 from binary_split.keyservice.ledger import Transaction
 from binary_split.keyservice.release_reads import BatchFacts
-from binary_split.keyservice.schema import GRANTS
+from binary_split.keyservice.schema import GRANTS, SPENT_NONCES
+
+NONCE_KEPT_S = 24 * 3600
+"""A nonce is known for at least so long: far longer than the tries of one fetch go on."""
+
+_NONCE = tuple_(SPENT_NONCES.c.device_id, SPENT_NONCES.c.key_id, SPENT_NONCES.c.nonce)
+_OLDEST = (
+    select(SPENT_NONCES.c.device_id, SPENT_NONCES.c.key_id, SPENT_NONCES.c.nonce)
+    .where(SPENT_NONCES.c.spent_at < bindparam("before"))
+    .order_by(SPENT_NONCES.c.spent_at)
+    .limit(bindparam("most"))
+)
+_FORGET = delete(SPENT_NONCES).where(_NONCE.in_(_OLDEST))
 
 _SPEND = (
     update(GRANTS)
@@ -33,14 +45,10 @@ class RefusedError(Exception):
 
 
 class Spending:
-    """What a batch spends.
-
-    Attributes:
-        nonces: rows to remember nonces by, of uses that were spent now.
-    """
+    """What a batch spends."""
 
     def __init__(self, turn: Transaction, facts: BatchFacts) -> None:
-        self.nonces: list[dict[str, Any]] = []
+        self._nonces: list[dict[str, Any]] = []
         self._turn = turn
         self._spent = dict(facts.spent)
         self._used_up: set[str] = set()
@@ -66,6 +74,14 @@ class Spending:
                 return False
         raise RefusedError("used-up")
 
+    def remember(self) -> None:
+        """Write the nonces down, and forget twice as many that are old: so they never grow without end."""
+        if not self._nonces:
+            return
+        before = self._turn.now - NONCE_KEPT_S
+        self._turn.connection.execute(_FORGET, {"before": before, "most": 2 * len(self._nonces)})
+        self._turn.connection.execute(insert(SPENT_NONCES), self._nonces)
+
     def _is_repeat(self, bearer: Bearer, grant_id: str | None) -> bool:
         """Tell whether the use that a nonce spent still holds: its grant is not revoked and not over."""
         return any(g.grant_id == grant_id and g.covers(self._turn.now) for g in bearer.grants)
@@ -83,4 +99,4 @@ class Spending:
         self._spent[device_id, key_id, nonce] = grant_id
         if not known:  # one whose grant is over stays as it is: its row is there already
             row = {"device_id": device_id, "key_id": key_id, "nonce": nonce, "grant_id": grant_id}
-            self.nonces.append(row | {"spent_at": self._turn.now})
+            self._nonces.append(row | {"spent_at": self._turn.now})

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import insert
-
 from binary_split.errors import (
     BinarySplitError,
     DeviceKeyNeededError,
@@ -27,7 +25,6 @@ from binary_split.keyservice.ledger import Ledger, Transaction
 from binary_split.keyservice.release_pace import ReleasePace
 from binary_split.keyservice.release_reads import BatchFacts, TokenFacts, read_facts
 from binary_split.keyservice.release_spending import RefusedError, Spending
-from binary_split.keyservice.schema import SPENT_NONCES
 from binary_split.keyservice.tokens import hash_token
 from binary_split.model import Fragment
 from binary_split.service.pace import Pace
@@ -103,8 +100,7 @@ class ReleaseDesk:
             facts = read_facts(turn.connection, asked, turn.now)
             spending = Spending(turn, facts)
             answers = [self._answer(turn, facts, spending, request) for request in requests]
-            if spending.nonces:
-                turn.connection.execute(insert(SPENT_NONCES), spending.nonces)
+            spending.remember()
         return answers
 
     def _answer(

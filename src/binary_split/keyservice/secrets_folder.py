@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from binary_split.errors import KeyEncryptionKeyError
-from binary_split.files import create_secret
+from binary_split.files import write_secret
 from binary_split.keyservice.chain import AuditChain
 from binary_split.keyservice.kek_files import KEK_NAME, kek_paths, read_keks, read_private
 from binary_split.keyservice.transit import TransitUnwrapper
@@ -88,7 +88,7 @@ class SecretsFolder:
         Raises:
             OutputError: there is one already, or it cannot be written.
         """
-        create_secret(self._state / AUDIT_KEY_NAME, os.urandom(_SEED_BYTES))
+        write_secret(self._state / AUDIT_KEY_NAME, os.urandom(_SEED_BYTES))
 
     def read_vault_token(self) -> str:
         """Read the token for a transit engine.

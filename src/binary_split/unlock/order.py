@@ -41,6 +41,7 @@ class UnlockOrder:
         trust: whose ``age`` archives are believed.
         beside: what a statement beside a ``cbc`` archive says.
         allow_downgrade: install a release that is older than the one of its product that is there.
+        any_platform: load images for other machines than the engine's too.
         low_disk: keep the engine's spool small, for some time more.
     """
 
@@ -51,6 +52,7 @@ class UnlockOrder:
     trust: Trust = field(default_factory=Trust)
     beside: SignedRelease | None = None
     allow_downgrade: bool = False
+    any_platform: bool = False
     low_disk: bool = False
 
     @property

@@ -13,6 +13,7 @@ from binary_split.archive.age import FragmentIdentity
 from binary_split.archive.detect import ArchiveFormat, read_format
 from binary_split.config import LIMITS
 from binary_split.engines import Abort, Engine, LayerReuse
+from binary_split.engines.platforms import verify_native
 from binary_split.errors import BinarySplitError, EngineAbortedError
 from binary_split.model import Fragment, Progress, ProgressSink, ignore_progress
 from binary_split.oci.blob import Blob
@@ -208,6 +209,9 @@ class _Run:
         engine = self._engine.describe()
         keep = engine.compressions if engine.reuse is LayerReuse.BLOB else ()
         images = plan_images(opened.contents, opened.refs, opened.pins, keep=keep)
+        if not order.any_platform:
+            for image in images:
+                verify_native(image.layout.refs[0], image.layout.config.platform, engine.platform)
         return make_plan(opened, images, self._engine, releases, low_disk=order.low_disk)
 
     def _describe(self, opened: OpenedArchive, plan: LoadPlan) -> InstalledRelease:

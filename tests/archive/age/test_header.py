@@ -121,6 +121,7 @@ def test_what_we_would_not_write_we_do_not_read(raw: bytes) -> None:
         parse_header(raw)
 
 
+@pytest.mark.fault(15)
 def test_a_header_of_one_gibibyte_is_refused_in_bounded_memory() -> None:
     for source in (
         Endless(b"age-encryption.org/v1\n-> a ", b"x"),
@@ -139,6 +140,7 @@ def test_a_header_of_one_gibibyte_is_refused_in_bounded_memory() -> None:
         assert peak < 8 * LIMITS.age_header_bytes
 
 
+@pytest.mark.fault(15)
 def test_a_million_stanzas_are_refused() -> None:
     small = dataclasses.replace(LIMITS, age_header_bytes=1 << 30)
     source = Endless(b"age-encryption.org/v1\n", b"-> a\n\n", total=6_000_000)
@@ -211,6 +213,7 @@ def test_the_error_for_a_foreign_fragment_names_the_key_ids_of_the_archive() -> 
     assert KEY_ID in caught.value.hint
 
 
+@pytest.mark.fault(14)
 def test_a_work_factor_above_the_ceiling_is_refused_before_computing(monkeypatch: pytest.MonkeyPatch) -> None:
     def compute(*_arguments: object) -> bytes:
         raise AssertionError("scrypt was computed")
@@ -229,6 +232,7 @@ def test_a_passphrase_beside_another_stanza_is_refused_before_computing() -> Non
             PassphraseIdentity("secret").unwrap([stanza, *others])
 
 
+@pytest.mark.fault(14)
 def test_a_passphrase_that_needs_more_memory_than_there_is_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

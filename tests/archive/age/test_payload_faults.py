@@ -58,6 +58,7 @@ def test_whole_archives_are_read_whole(size: int) -> None:
     assert released_by_random_access(sealed(size)) == (payload(size), None)
 
 
+@pytest.mark.fault(9)
 def test_every_flipped_byte_of_the_header_releases_nothing() -> None:
     raw = sealed(100)
     for at in range(header_size(raw)):
@@ -67,6 +68,7 @@ def test_every_flipped_byte_of_the_header_releases_nothing() -> None:
             assert_refused(bytes(bad), b"")
 
 
+@pytest.mark.fault(10)
 def test_every_flipped_byte_of_the_nonce_releases_nothing() -> None:
     raw = sealed(3 * CHUNK)
     for at in range(header_size(raw), header_size(raw) + 16):
@@ -75,6 +77,7 @@ def test_every_flipped_byte_of_the_nonce_releases_nothing() -> None:
         assert_refused(bytes(bad), b"")
 
 
+@pytest.mark.fault(10)
 @pytest.mark.parametrize("chunk", range(4))
 @pytest.mark.parametrize("within", [0, 1, CHUNK - 1, CHUNK, SEALED - 1])
 def test_a_flipped_payload_byte_releases_only_the_chunks_before_it(chunk: int, within: int) -> None:
@@ -85,6 +88,7 @@ def test_a_flipped_payload_byte_releases_only_the_chunks_before_it(chunk: int, w
     assert_refused(bytes(bad), payload(size), verified=chunk * CHUNK)
 
 
+@pytest.mark.fault(11)
 @pytest.mark.parametrize("size", [3 * CHUNK, 3 * CHUNK + 100])
 def test_truncation_around_each_chunk_boundary_is_noticed(size: int) -> None:
     raw = sealed(size)
@@ -101,6 +105,7 @@ def test_sixteen_bytes_that_are_no_tag_are_not_an_empty_payload() -> None:
     assert_refused(raw[:-1] + bytes([raw[-1] ^ 1]), b"")
 
 
+@pytest.mark.fault(12)
 @pytest.mark.parametrize(
     "order",
     [(0, 2), (1, 2), (0, 1), (0, 1, 1, 2), (0, 0, 1, 2), (1, 0, 2), (0, 2, 1), (0, 1, 2, 2), (2,), ()],
@@ -113,6 +118,7 @@ def test_chunks_dropped_doubled_or_swapped_are_refused(order: tuple[int, ...], s
     assert_refused(bad, payload(size))
 
 
+@pytest.mark.fault(13)
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(
     "extra", [b"\0", bytes(16), bytes(SEALED), b"file"], ids=["1", "16", "chunk", "file"]
@@ -142,6 +148,7 @@ def test_reading_all_returns_nothing_of_a_damaged_payload() -> None:
             reader.readall()
 
 
+@pytest.mark.fault(7)
 def test_wrong_fragment_and_damage_are_told_in_the_same_words() -> None:
     flipped = bytearray(sealed(100))
     flipped[-1] ^= 1
@@ -173,6 +180,7 @@ def test_any_edit_is_refused(size: int, edit: str, place: float, junk: bytes) ->
         assert_refused(bad, payload(size))
 
 
+@pytest.mark.fault(12)
 @settings(max_examples=40, deadline=None)
 @given(st.permutations(range(4)))
 def test_any_order_of_chunks_but_the_right_one_is_refused(order: list[int]) -> None:

@@ -91,6 +91,7 @@ def test_no_other_document_is_read(document: bytes) -> None:
         parse_plugin_identity(encode(document))
 
 
+@pytest.mark.fault(16)
 @pytest.mark.parametrize(
     "name", ["", "../x-", "/bin/sh-", "..-", "binary-split/../x-", "yubikey-", "binary_split-"]
 )

@@ -176,6 +176,7 @@ def test_a_source_that_cannot_seek_is_refused() -> None:
         open_age(Unseekable(sealed(10)), [IDENTITY])
 
 
+@pytest.mark.fault(25)
 def test_an_error_of_the_medium_is_mapped() -> None:
     class Scratched(io.BytesIO):
         def readinto(self, _buffer: object, /) -> int:
@@ -185,6 +186,7 @@ def test_an_error_of_the_medium_is_mapped() -> None:
         open_age(Scratched(sealed(10)), [IDENTITY])
 
 
+@pytest.mark.fault(25)
 def test_a_file_that_shrinks_while_it_is_read_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "x.age"
     path.write_bytes(sealed(LARGE))
