@@ -137,6 +137,7 @@ class Limits:
     engine_greeting_timeout_s: float = 30.0  # its first answer; Podman runs programs for it
     engine_ask_timeout_s: float = 60.0
     engine_end_timeout_s: float = 0.5  # to throw away a load that is ended early
+    engine_settle_s: float = 30.0  # for what an engine has in full when another part fails, until it is ended
     engine_answer_bytes: int = 64 * MIB  # to a question: the list of all images is the longest
     engine_error_bytes: int = 8 * KIB
     engine_line_bytes: int = 1 * MIB  # of the answer to a load

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 
+from binary_split.config import LIMITS
 from binary_split.engines import Abort, Engine
 from binary_split.errors import EngineAbortedError
 from binary_split.oci.layout import LayoutTar
@@ -91,18 +94,25 @@ class Schedule:
 class Loader:
     """Loads the parts of a release into an engine.
 
+    When one fails, those whose layers are still sent are ended. One that the engine makes images of is waited
+    for: it would make them in any case, and what is there by then can be removed.
+
     Args:
         engine: where they go.
         open_part: makes a part's tar.
         tally: is told of every byte.
-        abort: ends the load from outside.
+        abort: ends the load from outside, and sets ``failed`` too.
+        failed: is set when a part failed: nothing more is read.
     """
 
-    def __init__(self, engine: Engine, open_part: OpenPart, tally: Tally, abort: Abort) -> None:
+    def __init__(
+        self, engine: Engine, open_part: OpenPart, tally: Tally, *, abort: Abort, failed: Abort
+    ) -> None:
         self._engine = engine
         self._open_part = open_part
         self._tally = tally
         self._abort = abort
+        self._failed = failed
         self._errors: list[BaseException] = []
 
     def run(
@@ -119,7 +129,7 @@ class Loader:
         Raises:
             BinarySplitError: whatever went wrong first; every other load was ended.
         """
-        schedule = Schedule(parts, senders=senders, spool_bytes=spool_bytes, abort=self._abort)
+        schedule = Schedule(parts, senders=senders, spool_bytes=spool_bytes, abort=self._failed)
         threads = [
             threading.Thread(target=self._work, args=(schedule,), name=f"load_{number}", daemon=True)
             for number in range(min(side_by_side, len(parts)))
@@ -127,9 +137,7 @@ class Loader:
         try:
             for thread in threads:
                 thread.start()
-            for thread in threads:
-                while thread.is_alive():
-                    thread.join(_GLANCE_S)
+            self._wait_for(threads)
         except BaseException:
             self._abort.set()
             for thread in threads:
@@ -137,6 +145,16 @@ class Loader:
             raise
         if self._errors:
             raise self._errors[0]
+
+    def _wait_for(self, threads: Sequence[threading.Thread]) -> None:
+        end = float("inf")
+        for thread in threads:
+            while thread.is_alive():
+                thread.join(_GLANCE_S)
+                if self._failed.is_set():
+                    end = min(end, time.monotonic() + LIMITS.engine_settle_s)
+                if time.monotonic() > end:
+                    self._abort.set()
 
     def _work(self, schedule: Schedule) -> None:
         try:
@@ -146,19 +164,23 @@ class Loader:
                 self._tally.loaded(index)
         except BaseException as error:
             self._errors.append(error)
-            self._abort.set()
+            self._failed.set()
 
     def _load(self, index: int, schedule: Schedule) -> None:
         def wait_for_parents() -> None:
             self._tally.sends(index)
             schedule.wait_for_parents(index)
+            until_named.close()
 
         chunks = self._open_part(index).chunks(before_naming=wait_for_parents)
-        self._engine.load(
-            self._counted(index, chunks),
-            report=lambda step: self._tally.unpacked(index, step),
-            abort=self._abort,
-        )
+        abort = Abort()
+        with self._abort.ending(abort.set), ExitStack() as until_named:
+            until_named.enter_context(self._failed.ending(abort.set))
+            self._engine.load(
+                self._counted(index, chunks),
+                report=lambda step: self._tally.unpacked(index, step),
+                abort=abort,
+            )
 
     def _counted(self, index: int, chunks: Iterator[bytes | memoryview]) -> Iterator[bytes | memoryview]:
         self._tally.reads(index)

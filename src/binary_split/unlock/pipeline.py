@@ -113,6 +113,7 @@ class _Run:
         self._report = report
         self._on_plan = on_plan
         self._abort = abort
+        self._failed = Abort()  # set when loading failed, and by the other
         self._state = State.IDLE
 
     @cached_property
@@ -182,7 +183,11 @@ class _Run:
     def _opened(self) -> Iterator[OpenedArchive]:
         """Open the archive with a fragment that is fetched for it."""
         order = self._order
-        with open_source(order.archive, once=True) as archive, self._abort.ending(archive.cut):
+        with (
+            open_source(order.archive, once=True) as archive,
+            self._failed.ending(archive.cut),
+            self._abort.ending(self._failed.set),
+        ):
             archive_format = read_format(archive)
             if archive_format is ArchiveFormat.AGE:
                 order.trust.verify_possible()
@@ -248,7 +253,7 @@ class _Run:
             staged = staged_images(part, number, images, transaction.name)
             return part_tar(part, staged, engine.reuse, open_layer)
 
-        loader = Loader(self._engine, open_part, tally, self._abort)
+        loader = Loader(self._engine, open_part, tally, abort=self._abort, failed=self._failed)
         with beating(self._report, tally.progress, tally.waited_for):
             loader.run(
                 plan.parts,
