@@ -5,7 +5,8 @@ disk and into an engine, a way's input is dropped from the page cache before, an
 within the time, so that all ways do the same work; where a table says "from memory", the input is in the page
 cache. The times are those of whole processes, their start included.
 
-Usage: ``python -m scripts.bench [--quick] [JOB...]``; then ``python -m scripts.bench.page`` writes the page.
+Usage: ``python -m scripts.bench [--quick] [--rounds N] [JOB...]``; ``python -m scripts.bench.page`` writes
+the page.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -91,16 +92,22 @@ def main() -> int:
     usual = [job for job in JOBS if job not in {"unlock-newer-docker", "unlock-containerd-store"}]
     parser = argparse.ArgumentParser(description="Speed against peers: ratios, never a verdict.")
     parser.add_argument("jobs", nargs="*", metavar="JOB", help=f"of {', '.join(JOBS)} (default: the usual)")
+    parser.add_argument(
+        "--rounds", type=int, help="rounds with an engine, for a figure in less time (default: 3)"
+    )
     parser.add_argument("--quick", action="store_true", help="small and once: no figures for the page")
     options = parser.parse_args()
     if unknown := set(options.jobs) - JOBS.keys():
         parser.error(f"no such job: {', '.join(sorted(unknown))}")
+    scale = _QUICK if options.quick else Scale()
+    if options.rounds:
+        scale = replace(scale, unlock_rounds=options.rounds)
     print(describe_machine())
     for job in options.jobs or usual:
         try:
             # short: the engines' sockets lie below
             with tempfile.TemporaryDirectory(prefix="bs-bench-", dir="/var/tmp") as folder:
-                results = JOBS[job](Path(folder), _QUICK if options.quick else Scale())
+                results = JOBS[job](Path(folder), scale)
         except Unavailable as unavailable:
             results = Results(job, [], missing=[str(unavailable)])
         results.show()
