@@ -1,4 +1,4 @@
-"""A proxy before a real server, on loopback, that breaks connections off after so many bytes of answers."""
+"""A proxy before a real server, on loopback, that breaks connections off after so many bytes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ class BreakingProxy(FaultServer):
     Args:
         port: of the server.
         seed: after how many bytes each connection breaks.
-        mean_bytes: how many that are in the middle.
+        mean_bytes: how many that are in the middle, both ways together.
+
+    Attributes:
+        carried: bytes both ways, of all connections.
     """
 
     def __init__(self, port: int, *, seed: int, mean_bytes: int) -> None:
@@ -27,6 +30,7 @@ class BreakingProxy(FaultServer):
         self._target = port
         self._mean_bytes = mean_bytes
         self._draw = random.Random(seed)
+        self.carried = 0
 
     def _carry(self, peer: Peer) -> None:
         left = int(self._draw.expovariate(1 / self._mean_bytes))
@@ -38,10 +42,13 @@ class BreakingProxy(FaultServer):
                     if not request:
                         return
                     server.sendall(request)
+                    left -= len(request)
+                    self.carried += len(request)
                 if server.fileno() in ready:
                     part = server.recv(min(left, _PART_BYTES))
                     if not part:
                         return
                     peer.send(part)
                     left -= len(part)
+                    self.carried += len(part)
         peer.reset()

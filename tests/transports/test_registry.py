@@ -8,22 +8,28 @@ import os
 import random
 import subprocess
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bed.breaking_proxy import BreakingProxy
 from bed.fault_server import FaultServer, Peer
 from bed.registry import PASSWORD, PrivateRegistry
 from binary_split.config import MIB
 from binary_split.errors import ArchiveUnreadableError, ConfigError, RegistryError
 from binary_split.transports import open_source, parse_location
 from binary_split.transports.credentials import find_login
-from binary_split.transports.registry import RegistryReference
+from binary_split.transports.options import HttpOptions
+from binary_split.transports.pushing import push_archive
+from binary_split.transports.registry import Registry, RegistryReference
 from tests.archives import FRAGMENT
 from tests.commandline import CommandLine
 from tests.docs.test_json import assert_is_as_documented
 from tests.releases import KEY, make_age_release
 from tests.transports.carriers import log_in
+from tests.transports.conftest import SOON, set_limits
 
 CONTENT = b"age-encryption.org/v1\n" + random.Random(11).randbytes(33 * MIB)  # of three chunks
 
@@ -50,6 +56,22 @@ def test_what_was_pushed_is_read_back_at_any_place(
             assert source.read_at(20 * MIB, memoryview(target)) == 1000
             assert bytes(target) == CONTENT[20 * MIB : 20 * MIB + 1000]
     assert cli.run("push", bundle, place).status == 0  # what is there is not sent again
+
+
+def test_a_push_over_a_line_that_breaks_ends_right(
+    registry: PrivateRegistry, bundle: Path, nobody: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_limits(monkeypatch, replace(SOON, backoff_first_s=0.001, push_attempts=50))
+    steps: list[int] = []
+    with BreakingProxy(registry.port, seed=5, mean_bytes=20 * MIB) as proxy:
+        place = RegistryReference.parse(f"oci://127.0.0.1:{proxy.port}/broken:1")
+        with closing(Registry(place, HttpOptions())) as target:
+            push_archive(bundle, target, report=lambda step: steps.append(step.done))
+        assert proxy.connections > 2
+    pushed = steps[steps.index(len(CONTENT)) + 1 :]
+    assert pushed == sorted(pushed)
+    with open_source(parse_location(f"oci://{registry.host}/broken:1")) as source:
+        assert b"".join(iter(lambda: source.read(MIB) or b"", b"")) == CONTENT
 
 
 def test_skopeo_carries_it_from_one_registry_to_another(
@@ -147,6 +169,38 @@ def test_a_token_service_is_asked_for_what_the_registry_wants() -> None:
                 open_source(parse_location(f"oci://127.0.0.1:{server.port}/drone:1"))
             assert b"GET /t?service=s&scope=x HTTP" in tokens.requests[0]
             assert b"\r\nAuthorization: Bearer abc\r\n" in server.requests[1]
+
+
+def breaks(peer: Peer) -> None:
+    peer.read_request()
+    peer.reset()
+
+
+@pytest.mark.usefixtures("nobody")
+def test_a_push_goes_on_from_where_its_line_broke_if_the_registry_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def taken(state: int) -> Callable[[Peer], None]:
+        return says(202, b"", f"Location: /v2/drone/blobs/uploads/u?state={state}")
+
+    arrived = says(204, b"", "Range: 0-1499", "Location: /v2/drone/blobs/uploads/u?state=3")
+    ending = [says(404, b""), says(201, b""), says(200, b""), says(201, b"")]
+    script = [says(404, b""), taken(1), taken(2), breaks, arrived, taken(4), taken(5), *ending]
+    set_limits(monkeypatch, replace(SOON, push_chunk_bytes=1000, backoff_first_s=0.001))
+    archive = tmp_path / "bundle.age"
+    archive.write_bytes(bytes(3000))
+    with FaultServer(*script) as server:
+        place = RegistryReference.parse(f"oci://127.0.0.1:{server.port}/drone:1")
+        with closing(Registry(place, HttpOptions())) as registry:
+            push_archive(archive, registry, report=lambda _step: None)
+        sent = [request for request in server.requests if request.startswith(b"PATCH")]
+        assert [request.split(b"Content-Range: ")[1].split(b"\r\n")[0] for request in sent] == [
+            b"0-999",
+            b"1000-1999",
+            b"1500-2499",
+            b"2500-2999",
+        ]
+        assert server.requests[-3].startswith(b"PUT /v2/drone/blobs/uploads/u?state=5&digest=sha256:")
 
 
 @pytest.mark.usefixtures("nobody")

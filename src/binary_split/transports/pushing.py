@@ -1,10 +1,13 @@
-"""Pushing an archive into a registry: in chunks, and on from where a line broke."""
+"""Pushing an archive into a registry: in chunks, and on from where a line broke if the registry lets us."""
 
 from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urljoin
 
 from cryptography.hazmat.primitives import hashes
@@ -16,6 +19,7 @@ from binary_split.oci.blob import hash_bytes
 from binary_split.transports.file import FileSource
 from binary_split.transports.registry import EMPTY_CONTENT, MANIFEST, Registry, serialise_manifest
 
+_T = TypeVar("_T")
 _RANGE = re.compile(r"(?:bytes=)?0-(\d{1,18})")
 
 
@@ -33,17 +37,30 @@ def push_archive(archive: Path, registry: Registry, *, report: ProgressSink) -> 
         size = source.seek(0, 2)
         source.seek(0)
         digest = _digest(source, size, report)
-        if not _has_blob(registry, digest):
-            _upload(registry, source, digest, size, report)
+        if not _patiently(partial(_has_blob, registry, digest)):
+            url = _upload(registry, source, size, report)
+            _patiently(partial(_put_blob, registry, url, digest, b""))
     empty = str(hash_bytes(EMPTY_CONTENT))
-    if not _has_blob(registry, empty):
-        _put_blob(registry, _begin(registry), empty, EMPTY_CONTENT)
+    if not _patiently(partial(_has_blob, registry, empty)):
+        _patiently(lambda: _put_blob(registry, _begin(registry), empty, EMPTY_CONTENT))
     title = {"org.opencontainers.image.title": archive.name}
     manifest = serialise_manifest(digest, size, title)
-    url = f"{registry.address}/manifests/{registry.reference.name}"
-    with registry.asked("PUT", url, {"Content-Type": MANIFEST}, manifest) as response:
-        _verify(registry, response.status, {201}, "take the manifest")
+    _patiently(partial(_put_manifest, registry, manifest))
     return str(hash_bytes(manifest))
+
+
+def _patiently(call: Callable[[], _T]) -> _T:
+    """Make a call that may be made twice, again where the registry does not answer."""
+    for failures in range(1, LIMITS.push_attempts):
+        try:
+            return call()
+        except ArchiveUnreachableError:
+            _pause(failures)
+    return call()
+
+
+def _pause(failures: int) -> None:
+    time.sleep(min(LIMITS.backoff_first_s * 2**failures, LIMITS.http_backoff_cap_s))
 
 
 def _digest(source: FileSource, size: int, report: ProgressSink) -> str:
@@ -68,49 +85,64 @@ def _begin(registry: Registry) -> str:
         return _location(registry, response.headers.get("Location", ""), registry.address)
 
 
-def _upload(registry: Registry, source: FileSource, digest: str, size: int, report: ProgressSink) -> None:
-    """Send a blob in chunks; after a break the registry says how much of it has arrived."""
-    url, done, failures = _begin(registry), 0, 0
+def _upload(registry: Registry, source: FileSource, size: int, report: ProgressSink) -> str:
+    """Send a blob in chunks, and return where it went; after a break the registry says what has arrived."""
+    url, done = _patiently(partial(_begin, registry)), 0
+    furthest = failures = 0
     while done < size:
-        count = min(LIMITS.push_chunk_bytes, size - done)
-        chunk = bytearray(count)
-        if source.read_at(done, memoryview(chunk)) < count:
-            raise RegistryError("the archive became shorter while it was pushed", hint="Push it again.")
-        headers = {
-            "Content-Type": "application/octet-stream",
-            "Content-Range": f"{done}-{done + count - 1}",
-            "Content-Length": str(count),
-        }
         try:
-            with registry.asked("PATCH", url, headers, bytes(chunk)) as response:
-                _verify(registry, response.status, {202}, "take a part of the archive")
-                url = _location(registry, response.headers.get("Location", ""), url)
-            done, failures = done + count, 0
+            url, done = _send(registry, source, url, range(done, min(done + LIMITS.push_chunk_bytes, size)))
         except ArchiveUnreachableError:
             failures += 1
             if failures > LIMITS.push_attempts:
                 raise
-            time.sleep(min(LIMITS.backoff_first_s * 2**failures, LIMITS.http_backoff_cap_s))
-            url, done = _resume(registry, url)
-        report(Progress("pushing", done, size))
-    _put_blob(registry, url, digest, b"")
+            _pause(failures)
+            url, done = _patiently(partial(_resume, registry, url))
+        if done > furthest:
+            furthest, failures = done, 0
+            report(Progress("pushing", done, size))
+    return url
+
+
+def _send(registry: Registry, source: FileSource, url: str, places: range) -> tuple[str, int]:
+    """Send some bytes of the archive; return where the next go, and how many have arrived."""
+    chunk = bytearray(len(places))
+    if source.read_at(places.start, memoryview(chunk)) < len(chunk):
+        raise RegistryError("the archive became shorter while it was pushed", hint="Push it again.")
+    headers = {
+        "Content-Type": "application/octet-stream",
+        "Content-Range": f"{places.start}-{places.stop - 1}",
+        "Content-Length": str(len(chunk)),
+    }
+    with registry.asked("PATCH", url, headers, bytes(chunk)) as response:
+        _verify(registry, response.status, {202}, "take a part of the archive")
+        return _location(registry, response.headers.get("Location", ""), url), places.stop
 
 
 def _resume(registry: Registry, url: str) -> tuple[str, int]:
-    """Ask how far an upload is; begin anew where the registry knows nothing of it."""
-    try:
-        with registry.asked("GET", url) as response:
-            if response.status == 204:
-                arrived = _RANGE.fullmatch(response.headers.get("Range", ""))
-                # of an upload that is still empty some say 0-0
-                done = int(arrived[1]) + 1 if arrived and int(arrived[1]) else 0
-                return _location(registry, response.headers.get("Location", ""), url), done
-    except ArchiveUnreachableError:
-        return url, 0
+    """Ask how far an upload is; begin anew where the registry knows nothing of it.
+
+    Docker's own (2.8) forgets an upload of which a chunk came in part.
+    """
+    with registry.asked("GET", url) as response:
+        if response.status == 204:
+            arrived = _RANGE.fullmatch(response.headers.get("Range", ""))
+            # of an upload that is still empty some say 0-0
+            done = int(arrived[1]) + 1 if arrived and int(arrived[1]) else 0
+            return _location(registry, response.headers.get("Location", ""), url), done
     return _begin(registry), 0
 
 
+def _put_manifest(registry: Registry, manifest: bytes) -> None:
+    url = f"{registry.address}/manifests/{registry.reference.name}"
+    with registry.asked("PUT", url, {"Content-Type": MANIFEST}, manifest) as response:
+        _verify(registry, response.status, {201}, "take the manifest")
+
+
 def _put_blob(registry: Registry, url: str, digest: str, content: bytes) -> None:
+    """End an upload with its last bytes, unless the registry has the blob already."""
+    if _has_blob(registry, digest):
+        return
     mark = "&" if "?" in url else "?"
     headers = {"Content-Type": "application/octet-stream", "Content-Length": str(len(content))}
     with registry.asked("PUT", f"{url}{mark}digest={digest}", headers, content) as response:
