@@ -88,7 +88,8 @@ def _rows(figures: Iterable[Figure]) -> Iterator[str]:
         unit = "" if figure.unit == "x" else f" {figure.unit}"
         spread = "" if figure.low == figure.high else f"{_text(figure.low)} to {_text(figure.high)}"
         mark = "" if not figure.goal else "kept" if figure.is_kept else "**not kept**"
-        yield f"| {figure.what} | {_text(figure.value)}{unit} | {spread} | {figure.goal} | {mark} |\n"
+        what = figure.what.replace("|", r"\|")
+        yield f"| {what} | {_text(figure.value)}{unit} | {spread} | {figure.goal} | {mark} |\n"
 
 
 def _text(value: float) -> str:
