@@ -101,6 +101,7 @@ def test_podman_is_looked_at_in_the_same_way(
     assert check("disk", engine="podman").verdict is Verdict.OK
 
 
+@pytest.mark.slow
 def test_an_engine_that_was_stopped(
     could_not_run: Callable[[Unavailable], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,6 +121,7 @@ def test_an_engine_that_was_stopped(
         assert "cannot be asked" in check(name).detail
 
 
+@pytest.mark.slow
 def test_an_engine_that_is_silent_holds_up_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "silent.sock"
     with socket.socket(socket.AF_UNIX) as listener:

@@ -48,6 +48,7 @@ def test_a_check_that_breaks_leaves_the_others_as_they_were(
     assert [(finding.name, finding.verdict) for finding in after if finding.name != broken] == others
 
 
+@pytest.mark.slow
 def test_a_check_that_hangs_is_late_and_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     ended = threading.Event()
     monkeypatch.setattr("binary_split.doctor.software.check_software", lambda _facts: ended.wait(20))

@@ -88,6 +88,7 @@ def test_bad_tokens_get_429_and_a_good_one_is_served_between_them(attempts: int)
 
 
 @pytest.mark.fault(59)
+@pytest.mark.slow
 def test_a_million_addresses_take_bounded_memory() -> None:
     pace = Pace(60, clock=Seconds())
     for number in range(1_000_000):

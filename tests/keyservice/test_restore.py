@@ -195,6 +195,7 @@ def test_a_backup_of_a_running_service_is_whole_private_and_never_over_a_file(
     assert store.release(token.text).reveal() == FRAGMENT
 
 
+@pytest.mark.slow
 def test_a_restore_is_refused_while_the_service_runs(store: Store, state: Path, tmp_path: Path) -> None:
     backup_database(state, tmp_path / "backup")
     store.tokens.list()  # so that a connection is open

@@ -144,6 +144,7 @@ def test_the_source_is_read_to_its_very_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.fault(19)
+@pytest.mark.slow
 def test_eight_gibibytes_of_zeros_behind_the_end_take_no_memory(tmp_path: Path) -> None:
     content, _ids = make_release(tmp_path, "oci")
     zeros = memoryview(bytes(1 << 20))

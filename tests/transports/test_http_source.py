@@ -147,6 +147,7 @@ def test_a_server_that_goes_away_for_a_while_is_waited_for(own_nginx: PrivateNgi
     assert bytes(target) == CONTENT[5 * MIB : 5 * MIB + 1000]
 
 
+@pytest.mark.slow
 def test_a_server_that_stays_away_is_given_up(own_nginx: PrivateNginx) -> None:
     with open_http(f"{own_nginx.url}/bundle.age") as source:
         own_nginx.end()

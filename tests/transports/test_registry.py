@@ -58,6 +58,7 @@ def test_what_was_pushed_is_read_back_at_any_place(
     assert cli.run("push", bundle, place).status == 0  # what is there is not sent again
 
 
+@pytest.mark.slow
 def test_a_push_over_a_line_that_breaks_ends_right(
     registry: PrivateRegistry, bundle: Path, nobody: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -87,6 +87,7 @@ def ids(engine: Engine) -> dict[ImageRef, Digest]:
 @pytest.mark.fault(41)
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # _Killed, in the sweep
 @pytest.mark.parametrize("after", [False, True], ids=["before the call", "after the call"])
+@pytest.mark.slow
 def test_a_run_killed_at_any_call_leaves_the_old_images_or_the_new(
     folder: Path, old: Sealed, sealed: Sealed, after: bool, tmp_path: Path
 ) -> None:
