@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
@@ -123,7 +124,45 @@ def send(
 
 
 @contextmanager
-def released(response: BaseHTTPResponse) -> Iterator[None]:
+def asked(
+    pool: urllib3.PoolManager,
+    opened: OpenSockets,
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    *,
+    body: bytes | None = None,
+    access: Access | None = None,
+) -> Iterator[BaseHTTPResponse]:
+    """Give the answer to a request; its connection is used again if the body was read to its end.
+
+    Args:
+        pool: of the connections.
+        opened: knows its sockets, and whether they were cut.
+        method: of the request.
+        url: whom it goes to.
+        headers: what is said besides who asks.
+        body: what is sent.
+        access: says who asks, and is asked once for something better where the server wants it.
+
+    Raises:
+        PassingError: what went wrong may have passed a moment later.
+        ArchiveUnreadableError: the server is not believed.
+    """
+    try:
+        response = send(pool, method, url, {**headers, **(access.headers() if access else {})}, body)
+        if response.status == HTTPStatus.UNAUTHORIZED and access and access.renew(response):
+            response.close()
+            response = send(pool, method, url, {**headers, **access.headers()}, body)
+        with _released(response):
+            opened.verify_uncut()
+            yield response
+    except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+        raise _explain(error) from error
+
+
+@contextmanager
+def _released(response: BaseHTTPResponse) -> Iterator[None]:
     """Use the connection again where the body was read to its end; what is not wanted of it is not read."""
     try:
         yield
@@ -141,7 +180,7 @@ def origin_of(url: str) -> tuple[str, str | None, int | None]:
     return parts.scheme, parts.hostname, parts.port
 
 
-def explain(error: Exception) -> Exception:
+def _explain(error: Exception) -> Exception:
     """Return what an error of the libraries means: a server that is not believed, or what may pass."""
     cause: BaseException | None = error
     while cause is not None:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urljoin, urlsplit
-
-import urllib3
-import urllib3.exceptions
 
 from binary_split.config import LIMITS
 from binary_split.errors import (
@@ -25,11 +22,9 @@ from binary_split.transports.answers import parse_part, parse_validator, verify_
 from binary_split.transports.http_pool import (
     Access,
     PassingError,
-    explain,
+    asked,
     make_pool,
     origin_of,
-    released,
-    send,
     verify_url,
 )
 from binary_split.transports.open_sockets import OpenSockets
@@ -242,19 +237,8 @@ class RangeClient:
             ) from error
         return target
 
-    @contextmanager
-    def _asked(self, url: str, headers: dict[str, str]) -> Iterator[BaseHTTPResponse]:
-        """Give the answer to a GET; its connection is used again if the body was read to its end."""
+    def _asked(self, url: str, headers: dict[str, str]) -> AbstractContextManager[BaseHTTPResponse]:
+        """Give the answer to a GET; who we are is said to the file's own origin alone."""
         is_own = origin_of(url) == origin_of(self._url)
         pool = self._own if is_own else self._anyone
-        access = self._access if is_own else None
-        try:
-            response = send(pool, "GET", url, headers | (access.headers() if access else {}))
-            if response.status == HTTPStatus.UNAUTHORIZED and access and access.renew(response):
-                response.close()
-                response = send(pool, "GET", url, headers | access.headers())
-            with released(response):
-                self._open.verify_uncut()
-                yield response
-        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            raise explain(error) from error
+        return asked(pool, self._open, "GET", url, headers, access=self._access if is_own else None)

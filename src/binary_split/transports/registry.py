@@ -10,11 +10,9 @@ import json
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-import urllib3.exceptions
 
 from binary_split.config import LIMITS
 from binary_split.errors import (
@@ -26,7 +24,7 @@ from binary_split.errors import (
 from binary_split.oci.blob import hash_bytes
 from binary_split.transports.answers import verify_answered
 from binary_split.transports.credentials import find_login
-from binary_split.transports.http_pool import PassingError, explain, make_pool, released, send, verify_url
+from binary_split.transports.http_pool import PassingError, asked, make_pool, verify_url
 from binary_split.transports.open_sockets import OpenSockets
 from binary_split.transports.options import HttpOptions
 from binary_split.transports.patience import ask_patiently
@@ -117,20 +115,10 @@ class Registry:
         except PassingError as error:
             raise ArchiveUnreachableError(f"cannot reach {self.reference.host}: {error}") from error
 
-    @contextmanager
     def _asked(
         self, method: str, url: str, headers: dict[str, str], body: bytes | None = None
-    ) -> Iterator[BaseHTTPResponse]:
-        try:
-            response = send(self._pool, method, url, headers | self.access.headers(), body)
-            if response.status == 401 and self.access.renew(response):
-                response.close()
-                response = send(self._pool, method, url, headers | self.access.headers(), body)
-            with released(response):
-                self._open.verify_uncut()
-                yield response
-        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            raise explain(error) from error
+    ) -> AbstractContextManager[BaseHTTPResponse]:
+        return asked(self._pool, self._open, method, url, headers, body=body, access=self.access)
 
     def find_archive(self, patience_s: float, ended: threading.Event | None = None) -> str:
         """Return the digest of the archive that the reference means.
@@ -193,9 +181,7 @@ def _parse_manifest(content: bytes, reference: RegistryReference) -> str:
         digest = layer["digest"]
         is_archive = ARTIFACT in {document.get("artifactType"), layer["mediaType"]}
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise RegistryError(
-            f"{reference} holds no archive", hint="Push it with `binary-split push`."
-        ) from error
+        raise _no_archive(reference) from error
     if not is_archive or not isinstance(digest, str) or not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
         raise _no_archive(reference)
     return digest
