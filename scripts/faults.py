@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.fault_marks import ROOT, MarkedTest, MarkError, find_marked
+from scripts.generated import keep
 
 PAGE = ROOT / "docs" / "faults.md"
 PROMISES = ROOT / "tests" / "faults" / "faults.toml"
@@ -89,13 +90,7 @@ def main(arguments: Sequence[str]) -> int:
     except MarkError as error:
         print(error, file=sys.stderr)
         return 1
-    if "--check" not in arguments:
-        PAGE.write_text(page, encoding="utf-8")
-        return 0
-    if PAGE.exists() and PAGE.read_text(encoding="utf-8") == page:
-        return 0
-    print(f"{PAGE.name} is not what the tests say; run `make docs`", file=sys.stderr)
-    return 1
+    return keep({PAGE: page}, [], arguments, origin="what the tests say")
 
 
 def _read_promises(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from scripts import reference_cli, reference_http, reference_library, reference_settings
+from scripts.generated import keep
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "reference"
 PAGES: Mapping[str, Callable[[], str]] = {
@@ -19,16 +20,8 @@ PAGES: Mapping[str, Callable[[], str]] = {
 
 def main(arguments: Sequence[str], folder: Path = FOLDER) -> int:
     """Write the pages, or compare them with ``--check``."""
-    status = 0
-    folder.mkdir(exist_ok=True)
-    for name, serialise in PAGES.items():
-        page, text = folder / f"{name}.md", serialise()
-        if "--check" not in arguments:
-            page.write_text(text, encoding="utf-8")
-        elif not page.exists() or page.read_text(encoding="utf-8") != text:
-            print(f"{page.name} is not what the code says; run `make docs`", file=sys.stderr)
-            status = 1
-    return status
+    pages = {folder / f"{name}.md": serialise() for name, serialise in PAGES.items()}
+    return keep(pages, [], arguments, origin="what the code says")
 
 
 if __name__ == "__main__":
