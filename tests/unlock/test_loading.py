@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import threading
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -47,15 +49,15 @@ class MakingOne:
         self.made = True
 
 
-def run(engine: MakingOne, abort: Abort, failed: Abort) -> None:
-    tally = Tally(PARTS, ["a", "b"])
+def run(engine: MakingOne, abort: Abort, failed: Abort, parts: Sequence[Part] = PARTS) -> None:
+    tally = Tally(parts, ["a", "b"])
 
     def open_part(_index: int) -> LayoutTar:
         return LayoutTar((), (), lambda _layer: [])
 
     loader = Loader(cast("Engine", engine), open_part, tally, abort=abort, failed=failed)
     with abort.ending(failed.set):
-        loader.run(PARTS, side_by_side=2, senders=2)
+        loader.run(parts, side_by_side=2, senders=2)
 
 
 def test_a_load_whose_images_are_being_made_is_waited_for_when_another_fails() -> None:
@@ -87,6 +89,52 @@ def test_it_is_not_waited_for_when_the_unlock_is_ended_from_outside() -> None:
     with pytest.raises((EngineAbortedError, EngineLoadError)):
         run(engine, outside, Abort())
     assert not engine.made
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Have Ctrl-C be what it is in a program, in processes of pytest too."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_a_load_that_is_interrupted_is_left_to_end_in_order() -> None:
+    main = threading.main_thread().ident
+    assert main is not None
+
+    def until_ended(abort: Abort) -> None:
+        ended = threading.Event()
+        with abort.ending(ended.set):
+            time.sleep(0.1)  # until it is waited for
+            signal.pthread_kill(main, signal.SIGINT)
+            assert ended.wait(NO_TIME)
+        time.sleep(0.3)  # what an engine may take to throw away what it got
+
+    engine = MakingOne(until_ended)
+    with pytest.raises(KeyboardInterrupt):
+        run(engine, Abort(), Abort(), PARTS[:1])
+    assert engine.made
+
+
+def test_an_interrupt_while_the_loads_begin_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted(threading.Thread):
+        def start(self) -> None:
+            if self.name.endswith("_1"):
+                raise KeyboardInterrupt
+            super().start()
+
+    def until_ended(abort: Abort) -> None:
+        ended = threading.Event()
+        with abort.ending(ended.set):
+            assert ended.wait(NO_TIME)
+
+    monkeypatch.setattr("binary_split.unlock.loading.threading.Thread", Interrupted)
+    engine = MakingOne(until_ended)
+    with pytest.raises(KeyboardInterrupt):
+        run(engine, Abort(), Abort())
+    assert engine.made
 
 
 def test_it_is_waited_for_so_long_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from contextlib import suppress
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -35,12 +36,9 @@ def end_with_docker(address: str) -> None:
 
 
 def _wait_for_end(connection: socket, main_thread: int) -> None:
-    with connection:
-        try:
-            while connection.recv(1):
-                pass
-        except OSError:
-            return
+    with connection, suppress(OSError):  # a reset is an end too
+        while connection.recv(1):
+            pass
     signal.pthread_kill(main_thread, signal.SIGINT)
 
 

@@ -32,12 +32,13 @@ def beating(
     thread = threading.Thread(
         target=_beat, args=(ended, report, progress, waited_for, limits), name="progress", daemon=True
     )
-    thread.start()
     try:
+        thread.start()
         yield
     finally:
         ended.set()
-        thread.join()
+        if thread.is_alive():  # not if the start was interrupted
+            thread.join()
     report(progress())
 
 

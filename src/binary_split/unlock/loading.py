@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from queue import Empty, SimpleQueue
 
 from binary_split.config import LIMITS
 from binary_split.engines import Abort, Engine
@@ -114,6 +115,9 @@ class Loader:
         self._abort = abort
         self._failed = failed
         self._errors: list[BaseException] = []
+        # Not Thread.join: interrupted, it takes a thread that runs for ended, before CPython 3.13.
+        self._ends: SimpleQueue[None] = SimpleQueue()
+        self._running = 0
 
     def run(
         self, parts: Sequence[Part], *, side_by_side: int, senders: int, spool_bytes: int | None = None
@@ -130,31 +134,39 @@ class Loader:
             BinarySplitError: whatever went wrong first; every other load was ended.
         """
         schedule = Schedule(parts, senders=senders, spool_bytes=spool_bytes, abort=self._failed)
-        threads = [
-            threading.Thread(target=self._work, args=(schedule,), name=f"load_{number}", daemon=True)
-            for number in range(min(side_by_side, len(parts)))
-        ]
         try:
-            for thread in threads:
-                thread.start()
-            self._wait_for(threads)
+            for number in range(min(side_by_side, len(parts))):
+                self._running += 1
+                threading.Thread(
+                    target=self._work, args=(schedule,), name=f"load_{number}", daemon=True
+                ).start()
+            self._wait()
         except BaseException:
             self._abort.set()
-            for thread in threads:
-                thread.join(_LEAVE_S / len(threads))
+            self._leave()
             raise
         if self._errors:
             raise self._errors[0]
 
-    def _wait_for(self, threads: Sequence[threading.Thread]) -> None:
+    def _wait(self) -> None:
         end = float("inf")
-        for thread in threads:
-            while thread.is_alive():
-                thread.join(_GLANCE_S)
-                if self._failed.is_set():
-                    end = min(end, time.monotonic() + LIMITS.engine_settle_s)
-                if time.monotonic() > end:
-                    self._abort.set()
+        while self._running:
+            self._glance()
+            if self._failed.is_set():
+                end = min(end, time.monotonic() + LIMITS.engine_settle_s)
+            if time.monotonic() > end:
+                self._abort.set()
+
+    def _leave(self) -> None:
+        end = time.monotonic() + _LEAVE_S
+        while self._running and time.monotonic() < end:
+            self._glance()
+
+    def _glance(self) -> None:
+        """Wait a moment for the next thread to end."""
+        with suppress(Empty):
+            self._ends.get(timeout=_GLANCE_S)
+            self._running -= 1
 
     def _work(self, schedule: Schedule) -> None:
         try:
@@ -165,6 +177,8 @@ class Loader:
         except BaseException as error:
             self._errors.append(error)
             self._failed.set()
+        finally:
+            self._ends.put(None)
 
     def _load(self, index: int, schedule: Schedule) -> None:
         def wait_for_parents() -> None:
