@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from binary_split.errors import (
     ArchiveUnreadableError,
     ConfigError,
 )
+from binary_split.transports.block import Block
 from binary_split.transports.http import HttpSource, open_http
 from binary_split.transports.options import HttpOptions
 
@@ -288,3 +290,25 @@ def test_what_will_not_be_read_is_not_asked_for_ahead(nginx: PrivateNginx, root:
         for offset in range(MIB, 3 * MIB, MIB // 2):
             assert source.read_at(offset, memoryview(bytearray(10))) == 10
     assert nginx.requests("/expected.age") == 3  # and the first one
+
+
+def test_a_source_that_is_closed_while_it_is_read_leaves_no_thread(
+    nginx: PrivateNginx, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = open_http(f"{nginx.url}/bundle.age")
+    before = set(threading.enumerate())
+    closing = threading.Thread(target=source.close, daemon=True)
+
+    class Asked(Block):
+        """A block that is asked for in the very moment in which the source is closed."""
+
+        def __init__(self, offset: int) -> None:
+            super().__init__(offset)
+            closing.start()
+            closing.join(0.1)
+
+    monkeypatch.setattr("binary_split.transports.http.Block", Asked)
+    with suppress(ArchiveUnreachableError):
+        source.read_at(4 * MIB, memoryview(bytearray(1)))
+    closing.join(5)
+    assert set(threading.enumerate()) <= before

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from itertools import islice
 from queue import Empty, SimpleQueue
 
 MAX_THREADS = 3
@@ -32,8 +33,18 @@ class Job:
             self._call()
         except BaseException as error:
             self._error = error
+        self.end()
+
+    def end(self) -> None:
+        """Count as ended, for the thread that has taken it: an interrupt may have left it half done."""
         self._call = _nothing  # what it worked on may hold this job, and would be held by it
-        self._running.release()
+        if self._running.locked():
+            self._running.release()
+
+    def raise_interrupt(self) -> None:
+        """Raise what is no error of the call, but came to the thread that made it: Ctrl-C."""
+        if self._error is not None and not isinstance(self._error, Exception):
+            raise self._error
 
     def cancel(self) -> None:
         """Make nothing of the call where no thread has begun it; it counts as ended all the same."""
@@ -63,6 +74,8 @@ def _nothing() -> None:
 class Crew:
     """Some threads, started when they are first needed.
 
+    Any number of threads may finish jobs; nothing is given out any more once it is being closed.
+
     Args:
         threads: how many; None: with the caller's one for each processor, at least one and three at most.
         name: what the threads are called.
@@ -87,21 +100,32 @@ class Crew:
 
     def finish(self, job: Job) -> None:
         """Wait until a job has ended, doing what no thread has begun, and raise what the job raised."""
-        while job.is_running():
-            try:
-                other = self._jobs.get_nowait()
-            except Empty:
-                break
-            if other is not None:
-                other.run()
+        taken: list[Job | None] = []
+        try:
+            while job.is_running():
+                # One call of C: whenever an interrupt comes, it is known what was taken.
+                taken.extend(islice(iter(self._jobs.get_nowait, self), 1))
+                other = taken[-1]
+                if other is not None:
+                    other.run()
+                    other.raise_interrupt()
+        except Empty:
+            pass
+        finally:
+            for each in taken:
+                if each is None:
+                    self._jobs.put(None)  # the end of a thread, which waits for it
+                else:
+                    each.end()
         job.wait()
 
     def close(self) -> None:
         """End the threads, when they have done what was given out."""
-        for _thread in self._threads:
+        threads, self._threads = self._threads, []
+        for _thread in threads:
             self._jobs.put(None)
-        while self._threads:
-            self._threads.pop().join()
+        for thread in threads:
+            thread.join()
 
     def _work(self) -> None:
         while True:

@@ -45,9 +45,7 @@ class HttpSource(SharedBytes):
         self._places = places
         self._cache: BlockCache | None = None
         self._doubted: set[int] = set()
-        self._asked: set[int] = (
-            set()
-        )  # where the blocks begin that were asked for, whether they are held or not
+        self._asked: set[int] = set()  # where the blocks begin that were asked for, held or not
         self._expected: set[int] | None = None  # where the blocks begin that will be read; None: nobody knows
         self._crew = Crew(LIMITS.http_connections, name="http-block")
         self._lock = threading.Lock()
@@ -118,7 +116,8 @@ class HttpSource(SharedBytes):
     def close(self) -> None:
         """Close all connections; what is under way fails."""
         if not self.closed:
-            self._places.cut()
+            with self._lock:  # nothing is given out to the crew after this
+                self._places.cut()
             self._crew.close()
             self._places.close()
             if self._cache is not None:
