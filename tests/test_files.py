@@ -158,6 +158,18 @@ def test_a_folder_that_disappears_is_an_output_error(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
+def test_what_cannot_be_cleaned_up_does_not_hide_what_went_wrong(folder: Path) -> None:
+    gone = folder / "gone"
+    gone.mkdir()
+
+    def give_way_to_a_file() -> None:  # below which not even nothing can be removed
+        gone.rename(folder / "elsewhere")
+        gone.touch()
+
+    with pytest.raises(OutputError, match="cannot write"), write_atomically(gone / "x"):
+        give_way_to_a_file()
+
+
 def test_the_error_of_whoever_writes_comes_out_as_it_is(folder: Path) -> None:
     error = OSError(5, "of the source, not of the output")
     with pytest.raises(OSError, match="of the source") as caught, write_atomically(folder / "x"):

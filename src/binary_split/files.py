@@ -88,7 +88,7 @@ def _reserve(path: Path, mode: int) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        path.unlink(missing_ok=True)
+        _remove(path)
         raise
 
 
@@ -111,9 +111,17 @@ def _replace(path: Path, mode: int, *, overwrite: bool = True) -> Iterator[Binar
                 temporary.replace(path)
             elif is_named:
                 _link(temporary, path, mode)
+                temporary.unlink(missing_ok=True)
             sync_folder(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+    except BaseException:
+        _remove(temporary)
+        raise
+
+
+def _remove(path: Path) -> None:
+    """Remove a file that came to nothing; what went wrong before is what must be told."""
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
 
 
 def _link(temporary: Path, path: Path, mode: int) -> None:
