@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from binary_split.config import MIB
+from binary_split.errors import ArchiveUnreadableError
 from binary_split.transports.file import FileSource
 
 CONTENT = bytes(range(256)) * (4 * MIB // 256)
@@ -84,3 +85,14 @@ def test_every_file_system_gives_the_same_bytes(once: bool) -> None:
         file.flush()
         with FileSource(Path(file.name), once=once) as source:
             assert _read_all(source) == CONTENT
+
+
+def test_a_folder_is_refused_and_not_left_open(tmp_path: Path) -> None:
+    before = _descriptors()
+    with pytest.raises(ArchiveUnreadableError, match="directory"):
+        FileSource(tmp_path)
+    assert _descriptors() == before
+
+
+def _descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))

@@ -30,8 +30,7 @@ class FileSource(io.FileIO):
         self.path = path
         self._flags = _RWF_DONTCACHE if once else 0
         try:
-            # O_NONBLOCK: opening a FIFO that nobody writes to would hang for ever
-            super().__init__(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb")
+            super().__init__(path, "rb", opener=_open_at_once)
             mode = os.fstat(self.fileno()).st_mode
         except OSError as error:
             raise self._unreadable(error) from error
@@ -69,3 +68,7 @@ class FileSource(io.FileIO):
 
     def _unreadable(self, error: OSError) -> ArchiveUnreadableError:
         return ArchiveUnreadableError(f"cannot read the archive {self.path}: {error.strerror or error}")
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # a FIFO that nobody writes to would hang for ever
