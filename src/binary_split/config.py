@@ -333,11 +333,19 @@ def docker_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str
 
 
 def docker_config_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """Return the folder of the Docker client's settings: ``DOCKER_CONFIG``, else ``~/.docker``."""
+    """Return the folder of the Docker client's settings: ``DOCKER_CONFIG``, else ``~/.docker``.
+
+    Raises:
+        ConfigError: neither is named, and the user has no home.
+    """
     from pathlib import Path
 
-    named = environ.get("DOCKER_CONFIG")
-    return Path(named) if named else Path.home() / ".docker"
+    if named := environ.get("DOCKER_CONFIG"):
+        return Path(named)
+    try:
+        return Path.home() / ".docker"
+    except RuntimeError as error:
+        raise ConfigError("there is no home for Docker's settings", hint="Set DOCKER_CONFIG.") from error
 
 
 def containers_auth_files(environ: Mapping[str, str] = os.environ) -> tuple[Path, ...]:

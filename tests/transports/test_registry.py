@@ -7,10 +7,13 @@ import json
 import os
 import random
 import subprocess
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -155,10 +158,14 @@ def test_a_reference_has_three_parts(text: str, host: str, repository: str, name
 def says(status: int, body: bytes = b"{}", *headers: str) -> Callable[[Peer], None]:
     def script(peer: Peer) -> None:
         peer.read_request()
-        lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(body)}", "Connection: close", *headers]
-        peer.send("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
+        peer.send(answer(status, body, *headers))
 
     return script
+
+
+def answer(status: int, body: bytes, *headers: str) -> bytes:
+    lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(body)}", "Connection: close", *headers]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
 @pytest.mark.usefixtures("nobody")
@@ -253,3 +260,57 @@ def test_a_helper_program_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     else:
         login = find_login("host", "a")
         assert (login is not None) == bool(answer)
+
+
+@pytest.mark.usefixtures("nobody")
+@pytest.mark.parametrize(
+    "content",
+    ['{"credHelpers":"x"}', '{"auths":"x"}', '{"credsStore":{}}', "[" * 10_000, "[]"],
+    ids=["helpers", "logins", "store", "deep", "list"],
+)
+def test_a_file_of_logins_that_makes_no_sense_holds_none(tmp_path: Path, content: str) -> None:
+    (tmp_path / "docker" / "config.json").write_text(content)
+    assert find_login("host", "a") is None
+
+
+@pytest.mark.usefixtures("nobody")
+def test_who_has_no_home_has_no_logins(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(user: int) -> NoReturn:
+        raise KeyError(user)
+
+    for name in ("DOCKER_CONFIG", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    assert find_login("host", "a") is None
+
+
+@pytest.mark.usefixtures("nobody")
+def test_a_token_service_that_makes_no_sense_is_an_error() -> None:
+    with FaultServer(says(200, b"[" * 100_000)) as tokens:
+        challenge = f'WWW-Authenticate: Bearer realm="{tokens.url(host="127.0.0.1")}/t"'
+        refuses = FaultServer(says(401, b"{}", challenge))
+        with refuses as server, pytest.raises(RegistryError, match="gives no token"):
+            open_source(parse_location(f"oci://127.0.0.1:{server.port}/drone:1"))
+
+
+@pytest.mark.usefixtures("nobody")
+def test_threads_that_are_refused_together_take_the_same_new_token() -> None:
+    both = threading.Barrier(2, timeout=5)
+
+    def refuses_both(peer: Peer) -> None:
+        peer.read_request()
+        both.wait()
+        peer.send(answer(401, b"{}", challenge))
+
+    with FaultServer(says(200, b'{"token":"abc"}')) as tokens:
+        challenge = f'WWW-Authenticate: Bearer realm="{tokens.url(host="127.0.0.1")}/t"'
+        with FaultServer(refuses_both, refuses_both, says(200)) as server:
+            place = RegistryReference.parse(f"oci://127.0.0.1:{server.port}/drone:1")
+            with closing(Registry(place, HttpOptions())) as registry, ThreadPoolExecutor(2) as pool:
+
+                def ask(_thread: int) -> int:
+                    with registry.asked("GET", f"{registry.address}/") as response:
+                        return response.status
+
+                assert list(pool.map(ask, range(2))) == [200, 200]
+        assert len(tokens.requests) == 1

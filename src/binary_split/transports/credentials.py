@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from binary_split.config import LIMITS, child_environment, containers_auth_files, docker_config_folder
-from binary_split.errors import RegistryError
+from binary_split.errors import ConfigError, RegistryError
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +40,24 @@ def find_login(host: str, repository: str) -> Login | None:
     Raises:
         RegistryError: a helper program that is named for the registry fails.
     """
-    for path in (*containers_auth_files(), docker_config_folder() / "config.json"):
+    for path in _login_files():
         document = _read(path)
-        helper = document.get("credHelpers", {}).get(host) or document.get("credsStore")
+        helper = _table(document, "credHelpers").get(host) or document.get("credsStore")
         if isinstance(helper, str) and (login := _ask_helper(helper, host)) is not None:
             return login
-        auths = document.get("auths", {})
+        auths = _table(document, "auths")
         for name in _names(host, repository):
             entry = auths.get(name)
             if isinstance(entry, dict) and (login := _parse_entry(entry)) is not None:
                 return login
     return None
+
+
+def _login_files() -> tuple[Path, ...]:
+    """Return where logins may be; who has no home, as a service of nobody's, has none there."""
+    with suppress(ConfigError):
+        return (*containers_auth_files(), docker_config_folder() / "config.json")
+    return containers_auth_files()
 
 
 def _names(host: str, repository: str) -> list[str]:
@@ -65,8 +72,13 @@ def _read(path: Path) -> dict[str, Any]:
     with suppress(OSError, ValueError, RecursionError), path.open("rb") as file:
         document = json.loads(file.read(LIMITS.login_file_bytes))
         if isinstance(document, dict):
-            return {name: each for name, each in document.items() if isinstance(each, dict | str)}
+            return document
     return {}
+
+
+def _table(document: dict[str, Any], name: str) -> dict[str, Any]:
+    table = document.get(name)
+    return table if isinstance(table, dict) else {}
 
 
 def _parse_entry(entry: dict[str, Any]) -> Login | None:

@@ -37,8 +37,8 @@ class Access(Protocol):
     def headers(self) -> dict[str, str]:
         """Return what a request says of who asks."""
 
-    def renew(self, response: BaseHTTPResponse) -> bool:
-        """Get what the answer 401 asks for; False where there is nothing to be had."""
+    def renew(self, response: BaseHTTPResponse, said: Mapping[str, str]) -> bool:
+        """Get what the answer 401 asks for; False where there is nothing better to be had than was said."""
 
 
 class PassingError(Exception):
@@ -150,8 +150,9 @@ def asked(
         ArchiveUnreadableError: the server is not believed.
     """
     try:
-        response = send(pool, method, url, {**headers, **(access.headers() if access else {})}, body)
-        if response.status == HTTPStatus.UNAUTHORIZED and access and access.renew(response):
+        said = access.headers() if access else {}
+        response = send(pool, method, url, {**headers, **said}, body)
+        if response.status == HTTPStatus.UNAUTHORIZED and access and access.renew(response, said):
             response.close()
             response = send(pool, method, url, {**headers, **access.headers()}, body)
         with _released(response):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+from collections.abc import Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
@@ -45,8 +46,12 @@ class RegistryAccess:
         """Return what a request says of who asks."""
         return {"Authorization": self._authorization} if self._authorization else {}
 
-    def renew(self, response: BaseHTTPResponse) -> bool:
+    def renew(self, response: BaseHTTPResponse, said: Mapping[str, str]) -> bool:
         """Answer a challenge; False: there is nothing better to say than what was said.
+
+        Args:
+            response: the challenge.
+            said: the headers that it answers; another thread may have got better ones meanwhile.
 
         Raises:
             RegistryError: the token service refuses, or makes no sense.
@@ -54,12 +59,13 @@ class RegistryAccess:
         challenge = response.headers.get("WWW-Authenticate", "")
         scheme, _, rest = challenge.partition(" ")
         with self._lock:
-            before = self._authorization
+            if self.headers() != said:
+                return True
             if scheme.lower() == "basic":
                 self._authorization = self._login.basic() if self._login else ""
             elif scheme.lower() == "bearer":
                 self._authorization = f"Bearer {self._fetch_token(dict(_PARAMETER.findall(rest)))}"
-            return self._authorization not in {"", before}
+            return self.headers() not in ({}, said)
 
     def _fetch_token(self, parameters: dict[str, str]) -> str:
         realm = parameters.pop("realm", "")
@@ -78,7 +84,7 @@ class RegistryAccess:
         try:
             document = json.loads(content)
             token = document.get("token") or document["access_token"]
-        except (ValueError, LookupError, TypeError, AttributeError):
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             raise RegistryError("the registry's token service gives no token") from None
         if not isinstance(token, str) or not token.isascii() or not token.isprintable():
             raise RegistryError("the registry's token service gives no token")
