@@ -108,7 +108,7 @@ class Limits:
 
     # Archives in registries.
     push_chunk_bytes: int = 16 * MIB
-    push_attempts: int = 8  # of one chunk
+    push_attempts: int = 8  # of one chunk or question
     login_file_bytes: int = 1 * MIB
     login_helper_s: float = 30.0
     token_answer_bytes: int = 256 * KIB

@@ -8,6 +8,7 @@ import os
 import random
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -21,7 +22,7 @@ from bed.breaking_proxy import BreakingProxy
 from bed.fault_server import FaultServer, Peer
 from bed.registry import PASSWORD, PrivateRegistry
 from binary_split.config import MIB
-from binary_split.errors import ArchiveUnreadableError, ConfigError, RegistryError
+from binary_split.errors import ArchiveUnreachableError, ArchiveUnreadableError, ConfigError, RegistryError
 from binary_split.transports import open_source, parse_location
 from binary_split.transports.credentials import find_login
 from binary_split.transports.options import HttpOptions
@@ -179,6 +180,10 @@ def test_a_token_service_is_asked_for_what_the_registry_wants() -> None:
             assert b"\r\nAuthorization: Bearer abc\r\n" in server.requests[1]
 
 
+def at(server: FaultServer) -> RegistryReference:
+    return RegistryReference.parse(f"oci://127.0.0.1:{server.port}/drone:1")
+
+
 def breaks(peer: Peer) -> None:
     peer.read_request()
     peer.reset()
@@ -192,14 +197,14 @@ def test_a_push_goes_on_from_where_its_line_broke_if_the_registry_says_so(
         return says(202, b"", f"Location: /v2/drone/blobs/uploads/u?state={state}")
 
     arrived = says(204, b"", "Range: 0-1499", "Location: /v2/drone/blobs/uploads/u?state=3")
-    ending = [says(404, b""), says(201, b""), says(200, b""), says(201, b"")]
-    script = [says(404, b""), taken(1), taken(2), breaks, arrived, taken(4), taken(5), *ending]
+    ending = [says(201, b""), says(200, b""), says(201, b"")]
+    busy = says(503, b"")
+    script = [says(404, b""), taken(1), taken(2), breaks, busy, arrived, taken(4), taken(5), *ending]
     set_limits(monkeypatch, replace(SOON, push_chunk_bytes=1000, backoff_first_s=0.001))
     archive = tmp_path / "bundle.age"
     archive.write_bytes(bytes(3000))
     with FaultServer(*script) as server:
-        place = RegistryReference.parse(f"oci://127.0.0.1:{server.port}/drone:1")
-        with closing(Registry(place, HttpOptions())) as registry:
+        with closing(Registry(at(server), HttpOptions())) as registry:
             push_archive(archive, registry, report=lambda _step: None)
         sent = [request for request in server.requests if request.startswith(b"PATCH")]
         assert [request.split(b"Content-Range: ")[1].split(b"\r\n")[0] for request in sent] == [
@@ -209,6 +214,47 @@ def test_a_push_goes_on_from_where_its_line_broke_if_the_registry_says_so(
             b"2500-2999",
         ]
         assert server.requests[-3].startswith(b"PUT /v2/drone/blobs/uploads/u?state=5&digest=sha256:")
+
+
+@pytest.mark.usefixtures("nobody")
+def test_a_blob_whose_end_broke_is_not_sent_again_if_it_has_arrived(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = "Location: /v2/drone/blobs/uploads/u"
+    ending = [breaks, says(200, b""), says(200, b""), says(201, b"")]
+    set_limits(monkeypatch, replace(SOON, backoff_first_s=0.001))
+    archive = tmp_path / "bundle.age"
+    archive.write_bytes(bytes(3000))
+    with FaultServer(says(404, b""), says(202, b"", place), says(202, b"", place), *ending) as server:
+        with closing(Registry(at(server), HttpOptions())) as registry:
+            push_archive(archive, registry, report=lambda _step: None)
+        methods = [request.split(b" ")[0].decode() for request in server.requests]
+    assert methods == ["HEAD", "POST", "PATCH", "PUT", "HEAD", "HEAD", "PUT"]
+
+
+@pytest.mark.usefixtures("nobody")
+def test_a_registry_is_given_the_time_that_it_asks_for(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_limits(monkeypatch, replace(SOON, backoff_first_s=0.001, retry_after_cap_s=0.2))
+    with FaultServer(says(429, b"", "Retry-After: 60"), says(403, b"")) as server:
+        started = time.monotonic()
+        with (
+            closing(Registry(at(server), HttpOptions())) as registry,
+            pytest.raises(RegistryError, match="answers 403"),
+        ):
+            push_archive(bundle, registry, report=lambda _step: None)
+    assert time.monotonic() - started > 0.2
+
+
+@pytest.mark.usefixtures("nobody")
+def test_a_registry_that_never_has_time_is_given_up(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_limits(monkeypatch, replace(SOON, backoff_first_s=0.001, push_attempts=3))
+    with FaultServer(says(503, b"")) as server:
+        with (
+            closing(Registry(at(server), HttpOptions())) as registry,
+            pytest.raises(ArchiveUnreachableError, match=r"cannot reach 127.0.0.1:.*answers 503"),
+        ):
+            push_archive(bundle, registry, report=lambda _step: None)
+        assert len(server.requests) == 3
 
 
 @pytest.mark.usefixtures("nobody")
@@ -304,13 +350,15 @@ def test_threads_that_are_refused_together_take_the_same_new_token() -> None:
 
     with FaultServer(says(200, b'{"token":"abc"}')) as tokens:
         challenge = f'WWW-Authenticate: Bearer realm="{tokens.url(host="127.0.0.1")}/t"'
-        with FaultServer(refuses_both, refuses_both, says(200)) as server:
-            place = RegistryReference.parse(f"oci://127.0.0.1:{server.port}/drone:1")
-            with closing(Registry(place, HttpOptions())) as registry, ThreadPoolExecutor(2) as pool:
+        with (
+            FaultServer(refuses_both, refuses_both, says(200)) as server,
+            closing(Registry(at(server), HttpOptions())) as registry,
+            ThreadPoolExecutor(2) as pool,
+        ):
 
-                def ask(_thread: int) -> int:
-                    with registry.asked("GET", f"{registry.address}/") as response:
-                        return response.status
+            def ask(_thread: int) -> int:
+                with registry.asked("GET", f"{registry.address}/") as response:
+                    return response.status
 
-                assert list(pool.map(ask, range(2))) == [200, 200]
+            assert list(pool.map(ask, range(2))) == [200, 200]
         assert len(tokens.requests) == 1

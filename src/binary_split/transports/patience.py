@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
@@ -49,7 +50,20 @@ def ask_patiently(
                 attempt = 0
             if time.monotonic() - max(started, last_byte()) > patience_s:
                 raise ArchiveUnreachableError(f"cannot read {what}: {error}") from error
-            pause_s = min(LIMITS.backoff_first_s * 2**attempt, LIMITS.http_backoff_cap_s)
-            pause_s *= random.uniform(0.5, 1.0)  # noqa: S311 - a fleet must not come all at once
-            ended.wait(max(pause_s, min(error.retry_after_s, LIMITS.retry_after_cap_s, patience_s)))
-            attempt = min(attempt + 1, _MOST_DOUBLINGS)
+            ended.wait(pause_s(attempt, error, most_s=patience_s))
+            attempt += 1
+
+
+def pause_s(attempt: int, error: PassingError, *, most_s: float = math.inf) -> float:
+    """Return how long to wait before a server is asked again, in seconds.
+
+    Args:
+        attempt: how often it was asked again before this.
+        error: how it failed; a server that names a time is given it, within bounds.
+        most_s: of that time.
+    """
+    backoff_s: float = min(
+        LIMITS.backoff_first_s * 2 ** min(attempt, _MOST_DOUBLINGS), LIMITS.http_backoff_cap_s
+    )
+    backoff_s *= random.uniform(0.5, 1.0)  # noqa: S311 - a fleet must not come all at once
+    return max(backoff_s, min(error.retry_after_s, LIMITS.retry_after_cap_s, most_s))

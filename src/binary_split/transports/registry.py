@@ -9,22 +9,16 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from binary_split.config import LIMITS
-from binary_split.errors import (
-    ArchiveUnreachableError,
-    ArchiveUnreadableError,
-    ConfigError,
-    RegistryError,
-)
+from binary_split.errors import ArchiveUnreadableError, ConfigError, RegistryError
 from binary_split.oci.blob import hash_bytes
 from binary_split.transports.answers import verify_answered
 from binary_split.transports.credentials import find_login
-from binary_split.transports.http_pool import PassingError, asked, make_pool, verify_url
+from binary_split.transports.http_pool import asked, make_pool, verify_url
 from binary_split.transports.open_sockets import OpenSockets
 from binary_split.transports.options import HttpOptions
 from binary_split.transports.patience import ask_patiently
@@ -99,26 +93,16 @@ class Registry:
         """Close the connections."""
         self._pool.clear()
 
-    @contextmanager
     def asked(
         self, method: str, url: str, headers: dict[str, str] | None = None, body: bytes | None = None
-    ) -> Iterator[BaseHTTPResponse]:
+    ) -> AbstractContextManager[BaseHTTPResponse]:
         """Give an answer of the registry, whatever its status; it is closed when it is left.
 
         Raises:
-            ArchiveUnreachableError: there is none.
+            PassingError: there is none now.
             ArchiveUnreadableError: the registry cannot prove who it is.
         """
-        try:
-            with self._asked(method, url, headers or {}, body) as response:
-                yield response
-        except PassingError as error:
-            raise ArchiveUnreachableError(f"cannot reach {self.reference.host}: {error}") from error
-
-    def _asked(
-        self, method: str, url: str, headers: dict[str, str], body: bytes | None = None
-    ) -> AbstractContextManager[BaseHTTPResponse]:
-        return asked(self._pool, self._open, method, url, headers, body=body, access=self.access)
+        return asked(self._pool, self._open, method, url, headers or {}, body=body, access=self.access)
 
     def find_archive(self, patience_s: float, ended: threading.Event | None = None) -> str:
         """Return the digest of the archive that the reference means.
@@ -146,7 +130,7 @@ class Registry:
 
     def _fetch_manifest(self) -> bytes:
         url = f"{self.address}/manifests/{self.reference.name}"
-        with self._asked("GET", url, {"Accept": MANIFEST}) as response:
+        with self.asked("GET", url, {"Accept": MANIFEST}) as response:
             verify_answered(response)
             content = response.read(LIMITS.manifest_bytes + 1)
             if response.status == 404:
