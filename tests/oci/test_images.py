@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bed.images import Style
-from binary_split.config import LIMITS
+from binary_split.config import KIB, LIMITS
 from binary_split.errors import ArchiveFormatError
 from binary_split.oci.blob import hash_blob
 from binary_split.oci.images import ImageConfig, index_images, parse_json
@@ -213,6 +213,17 @@ def test_documents_are_bounded_before_they_are_read(tmp_path: Path, monkeypatch:
             patch.setattr(f"binary_split.oci.{module}.LIMITS", replace(LIMITS, **{field: 300}))
             with pytest.raises(ArchiveFormatError, match=words):
                 open_tar(content)
+
+
+def test_a_config_that_is_named_again_and_again_is_not_held_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = unpack(make_release(tmp_path, "oci")[0])
+    entry = manifest_of(parts)[0] | {"RepoTags": None}
+    monkeypatch.setattr("binary_split.oci.images.LIMITS", replace(LIMITS, documents_bytes=8 * KIB))
+    assert len(open_tar(with_manifest(parts, [entry] * 2)).images) == 2
+    with pytest.raises(ArchiveFormatError, match="too many documents"):
+        open_tar(with_manifest(parts, [entry] * 1000))
 
 
 @pytest.mark.parametrize("drop", ["missing", "a link", "a folder"])

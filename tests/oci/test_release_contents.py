@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from binary_split.config import LIMITS
 from binary_split.errors import (
     ArchiveError,
     ArchiveFormatError,
@@ -216,6 +218,12 @@ def test_the_head_is_bounded_before_it_is_read(parts: Parts) -> None:
     with pytest.raises(ArchiveFormatError):
         ReleaseContents(source, TRUST.open_envelope)
     assert source.tell() < 10_000
+
+
+def test_the_documents_are_bounded_together(plain: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("binary_split.oci.release_contents.LIMITS", replace(LIMITS, documents_bytes=500))
+    with pytest.raises(ArchiveFormatError, match="more documents than any release"):
+        open_tar(plain)
 
 
 def test_the_envelope_holds_the_statement_in_base64(parts: Parts) -> None:

@@ -77,14 +77,20 @@ def parse_images(
         read_member: gives the content of a small file.
 
     Raises:
-        ArchiveFormatError: a document is malformed, a member is missing, or a reference stands twice.
+        ArchiveFormatError: a document is malformed, a member is missing, a reference stands twice, or the
+            configs are more than are held in memory.
     """
-    entries = parse_json(manifest, what=MANIFEST, kind=list)
-    images = tuple(_parse_entry(entry, members, read_member) for entry in entries)
+    images: list[StoredImage] = []
+    room = LIMITS.documents_bytes
+    for entry in parse_json(manifest, what=MANIFEST, kind=list):
+        images.append(_parse_entry(entry, members, read_member))
+        room -= len(images[-1].config.content)  # a few bytes name one config again and again
+        if room < 0:
+            raise ArchiveFormatError("the tar holds too many documents for an image archive")
     refs = [ref for image in images for ref in image.refs]
     if len(set(refs)) != len(refs):
         raise ArchiveFormatError(f"{MANIFEST} names a reference twice")
-    return images
+    return tuple(images)
 
 
 def resolve_member(name: str, members: Mapping[str, TarMember]) -> str:

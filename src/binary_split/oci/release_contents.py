@@ -143,9 +143,13 @@ class ReleaseContents:
     def _read_documents(self) -> dict[Digest, bytes]:
         """Read the configs and manifests, each by its stated digest and size."""
         documents: dict[Digest, bytes] = {}
+        room = LIMITS.documents_bytes
         for blob in self.statement.blobs:
             if blob.diff_id is not None:
                 break
+            room -= blob.size
+            if room < 0:
+                raise ArchiveFormatError("the release tar holds more documents than any release")
             content = self._read_member(blob_path(blob.digest), LIMITS.image_config_bytes)
             if len(content) != blob.size or hash_bytes(content) != blob.digest:
                 raise ArchiveFormatError(f"the blob {blob.digest} is not what the statement says")

@@ -48,13 +48,16 @@ def scan_images(chunks: Iterable[bytes | memoryview], keep: KeepChunk | None = N
     members: dict[str, TarMember] = {}
     blobs: dict[str, Blob] = {}
     documents: dict[str, bytes] = {}
+    room = LIMITS.documents_bytes
     for member in reader:
         members[member.name] = member
         if member.kind is Kind.FILE:
             blobs[member.name], document = _read_blob(reader, member, keep)
             if document:
                 documents[member.name] = document
-                _bound(documents)
+                room -= len(document)
+                if room < 0:
+                    raise ArchiveFormatError("the tar holds too many documents for an image archive")
     reader.drain()
     if MANIFEST not in documents:
         raise ArchiveFormatError(f"the tar has no {MANIFEST}: it is no image archive")
@@ -65,11 +68,6 @@ def scan_images(chunks: Iterable[bytes | memoryview], keep: KeepChunk | None = N
     scanned = ScannedTar(images, blobs)
     _verify_blobs(scanned)
     return scanned
-
-
-def _bound(documents: dict[str, bytes]) -> None:
-    if sum(map(len, documents.values())) > LIMITS.documents_bytes:
-        raise ArchiveFormatError("the tar holds too many documents for an image archive")
 
 
 def _read_blob(reader: TarReader, member: TarMember, keep: KeepChunk | None) -> tuple[Blob, bytes]:
