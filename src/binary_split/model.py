@@ -175,9 +175,9 @@ class Progress:
 
 
 class Readable(Protocol):
-    """What bytes are read from once, forward: a pipe."""
+    """What bytes are read from once, forward: a file, a pipe, an HTTP body."""
 
-    def read(self, size: int = -1, /) -> bytes | None:
+    def read(self, size: int, /) -> bytes | None:
         """Return up to ``size`` bytes; none at the end."""
 
 

@@ -10,19 +10,13 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from binary_split.errors import ArchiveUnreadableError
+from binary_split.model import Readable
 
 Stretches = Sequence[tuple[int, int]]
 """Places in a source, each by its offset and its size, in bytes."""
 
 
-class ByteSource(Protocol):
-    """Whatever gives bytes in order: a file, a pipe, an HTTP body."""
-
-    def read(self, size: int, /) -> bytes | None:
-        """Return up to ``size`` bytes, and none at the end."""
-
-
-class SeekableSource(ByteSource, Protocol):
+class SeekableSource(Readable, Protocol):
     """A source of which every part can be read at any time."""
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
@@ -153,7 +147,7 @@ class Positioned:
         return len(part)
 
 
-def read_some(source: ByteSource, size: int) -> bytes:
+def read_some(source: Readable, size: int) -> bytes:
     """Read once from ``source``: up to ``size`` bytes, none at its end.
 
     Raises:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from copy import copy
-from typing import Self
 
 from binary_split.config import LIMITS
 from binary_split.errors import ArchiveFormatError
 from binary_split.model import ByteSource, Digest, ImageRef
 from binary_split.oci.blob import Blob, hash_bytes
 from binary_split.oci.compression import Compression
-from binary_split.oci.image_tar import read_chunks
+from binary_split.oci.image_tar import ImageContents, read_chunks
 from binary_split.oci.images import MANIFEST, ImageConfig, StoredImage, parse_json
 from binary_split.oci.layout import (
     INDEX,
@@ -30,7 +28,7 @@ OpenEnvelope = Callable[[bytes], bytes]
 """Verifies the content of ``release.json`` and returns the statement in it; raises if it is not trusted."""
 
 
-class ReleaseContents:
+class ReleaseContents(ImageContents):
     """The images of a release tar, opened from its head alone.
 
     The signature is verified before anything else is believed; statement → configs and manifests follow at
@@ -50,7 +48,7 @@ class ReleaseContents:
     """
 
     def __init__(self, source: ByteSource, open_envelope: OpenEnvelope) -> None:
-        self._source = source
+        super().__init__(source)
         self._at = 0
         if self._read_member(OCI_LAYOUT, len(LAYOUT_VERSION)) != LAYOUT_VERSION:
             raise ArchiveFormatError(f"{OCI_LAYOUT} is not that of a release")
@@ -64,12 +62,12 @@ class ReleaseContents:
         self.layout = _build_images(self.statement, documents)
         if index != serialise_index(self.layout) or docker_manifest != serialise_docker_manifest(self.layout):
             raise ArchiveFormatError(f"{INDEX} or {MANIFEST} does not agree with the statement")
-        self.members: Mapping[str, TarMember] = self._place_layers()
+        self.members = self._place_layers()
         self._plain_sizes = {blob_path(blob.digest): blob.plain_size for blob in self.statement.blobs}
         self._compressions = {
             blob_path(layer.digest): layer.compression for image in self.layout for layer in image.layers
         }
-        self.images: tuple[StoredImage, ...] = tuple(
+        self.images = tuple(
             StoredImage(image.refs, image.config, tuple(blob_path(layer.digest) for layer in image.layers))
             for image in self.layout
         )
@@ -81,18 +79,6 @@ class ReleaseContents:
     def compression(self, name: str) -> Compression:
         """Return how a layer is compressed, as its manifest states: nothing of the layer is read."""
         return self._compressions[name]
-
-    def through(self, source: ByteSource) -> Self:
-        """Return the same contents, read through another reader of the same plaintext."""
-        other = copy(self)
-        other._source = source  # noqa: SLF001 - of this very class
-        return other
-
-    def head(self, name: str, size: int) -> bytes:
-        """Return the first bytes of a layer."""
-        member = self.members[name]
-        self._source.seek(member.offset)
-        return self._source.read(min(size, member.size)) or b""
 
     def chunks(self, name: str) -> Iterator[memoryview]:
         """Give the bytes of a layer; each chunk is valid until the next one is asked for.

@@ -10,9 +10,9 @@ import base64
 import binascii
 
 from binary_split.archive.age.intake import Intake
-from binary_split.archive.positioned import ByteSource
 from binary_split.config import LIMITS, Limits
 from binary_split.errors import ArchiveFormatError
+from binary_split.model import Readable
 
 BEGIN = b"-----BEGIN AGE ENCRYPTED FILE-----"
 END = b"-----END AGE ENCRYPTED FILE-----"
@@ -28,7 +28,7 @@ def looks_armored(head: bytes) -> bool:
 class ArmorReader:
     """A byte source: the age file inside an armored one; decoded line by line, in constant memory."""
 
-    def __init__(self, source: ByteSource, *, limits: Limits = LIMITS) -> None:
+    def __init__(self, source: Readable, *, limits: Limits = LIMITS) -> None:
         self._intake = source if isinstance(source, Intake) else Intake(source)
         self._limits = limits
         self._decoded = bytearray()

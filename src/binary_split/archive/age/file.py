@@ -16,12 +16,13 @@ from binary_split.archive.age.random_access import SeekableReader
 from binary_split.archive.age.stanzas import Identity, Recipient
 from binary_split.archive.age.stream import NONCE_BYTES, ForwardReader
 from binary_split.archive.age.writing import Sink, StreamWriter, write_all
-from binary_split.archive.positioned import ByteSource, SeekableSource, unreadable
+from binary_split.archive.positioned import SeekableSource, unreadable
 from binary_split.config import LIMITS, Limits
 from binary_split.errors import ArchiveFormatError, ConfigError
+from binary_split.model import Readable
 
 
-def read_header(source: ByteSource, *, limits: Limits = LIMITS) -> Header:
+def read_header(source: Readable, *, limits: Limits = LIMITS) -> Header:
     """Read a file's header, armored or not, without any key: nothing of it is authenticated.
 
     The source is left somewhere behind the header.
@@ -33,7 +34,7 @@ def read_header(source: ByteSource, *, limits: Limits = LIMITS) -> Header:
     return parse_header_from(unarmored(source, limits), limits=limits)
 
 
-def read_nonce(source: ByteSource, *, limits: Limits = LIMITS) -> bytes:
+def read_nonce(source: Readable, *, limits: Limits = LIMITS) -> bytes:
     """Read a payload's nonce (16 bytes) without any key: what names a payload, whatever header is before it.
 
     Raises:
@@ -78,7 +79,7 @@ def open_age(
 
 
 def open_age_stream(
-    source: ByteSource, identities: Iterable[Identity], *, limits: Limits = LIMITS
+    source: Readable, identities: Iterable[Identity], *, limits: Limits = LIMITS
 ) -> ForwardReader:
     """Open the age file that comes next in any source, armored or not, to be read in order.
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 
-from binary_split.archive.positioned import ByteSource, SeekableSource, read_some, unreadable
+from binary_split.archive.positioned import SeekableSource, read_some, unreadable
 from binary_split.errors import ArchiveFormatError
+from binary_split.model import Readable
 
 _BLOCK = 4096
 
@@ -13,7 +14,7 @@ _BLOCK = 4096
 class Intake:
     """Reads a source forward, with a small buffer; it may read a few KiB ahead of what it gives out."""
 
-    def __init__(self, source: ByteSource) -> None:
+    def __init__(self, source: Readable) -> None:
         self._source = source
         self._buffer = b""
         self.consumed = 0  # bytes given out so far

@@ -12,9 +12,9 @@ from binary_split.archive.age.header import Header, Stanza, parse_header_from
 from binary_split.archive.age.intake import Intake
 from binary_split.archive.age.stanzas import Identity
 from binary_split.archive.age.stream import NONCE_BYTES
-from binary_split.archive.positioned import ByteSource
 from binary_split.config import LIMITS, Limits
 from binary_split.errors import ArchiveDamagedError, ArchiveFormatError
+from binary_split.model import Readable
 
 _HINT_KEY_IDS = 8
 
@@ -60,7 +60,7 @@ def take_nonce(intake: Intake) -> bytes:
     return nonce
 
 
-def unarmored(source: ByteSource, limits: Limits = LIMITS) -> Intake:
+def unarmored(source: Readable, limits: Limits = LIMITS) -> Intake:
     """Return an intake of the age file in ``source``, which may be armored."""
     intake = Intake(source)
     return Intake(ArmorReader(intake, limits=limits)) if looks_armored(intake.peek(1)) else intake

@@ -8,9 +8,9 @@ from dataclasses import replace
 from binary_split.archive.age.header import Stanza, StanzaParser
 from binary_split.archive.age.intake import Intake
 from binary_split.archive.age.writing import Sink, write_all
-from binary_split.archive.positioned import ByteSource
 from binary_split.config import LIMITS, Limits
 from binary_split.errors import ArchiveFormatError, ArchiveUnreadableError, PluginProtocolError
+from binary_split.model import Readable
 
 _WRAPPING_ARGUMENTS = 2  # what stands before a header's stanza: the command, the file's index
 _ANSWERS = {"ok", "fail", "unsupported"}
@@ -26,7 +26,7 @@ class Channel:
         limits: bounds on a stanza and on all of them together.
     """
 
-    def __init__(self, source: ByteSource, sink: Sink, *, limits: Limits = LIMITS) -> None:
+    def __init__(self, source: Readable, sink: Sink, *, limits: Limits = LIMITS) -> None:
         limits = replace(limits, age_stanza_arguments=limits.age_stanza_arguments + _WRAPPING_ARGUMENTS)
         self._parser = StanzaParser(Intake(source), limits, max_bytes=limits.age_plugin_bytes)
         self._sink = sink

@@ -16,10 +16,10 @@ from binary_split.archive.age.opening import open_header, unarmored
 from binary_split.archive.age.stanzas import Identity, Recipient
 from binary_split.archive.age.stream import CHUNK_BYTES, ForwardReader
 from binary_split.archive.age.writing import Sink, write_all
-from binary_split.archive.positioned import ByteSource, SeekableSource
+from binary_split.archive.positioned import SeekableSource
 from binary_split.config import LIMITS, Limits
 from binary_split.errors import ConfigError
-from binary_split.model import Progress, ProgressSink, ignore_progress
+from binary_split.model import Progress, ProgressSink, Readable, ignore_progress
 
 _STEP = "rekeying"
 
@@ -110,7 +110,7 @@ def replace_recipients(
 class _Kept(Intake):
     """An intake that keeps the sealed chunk which it gave out last, until it is taken."""
 
-    def __init__(self, source: ByteSource) -> None:
+    def __init__(self, source: Readable) -> None:
         super().__init__(source)
         self._chunk = b""
 
