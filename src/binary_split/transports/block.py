@@ -14,7 +14,7 @@ class Block:
 
     def __init__(self, offset: int) -> None:
         self.offset = offset
-        self.content = b""
+        self.content: bytes | bytearray = b""
         self.job: Job | None = None
         self.place: Place | None = None  # of the server that gave it
         self.is_kept = False
@@ -23,7 +23,7 @@ class Block:
     def holds(self, offset: int, sealed: memoryview) -> bool:
         """Whether what it has of a stretch is what was read there."""
         first, last = max(offset, self.offset), min(offset + len(sealed), self.offset + len(self.content))
-        part = self.content[first - self.offset : last - self.offset]
+        part = memoryview(self.content)[first - self.offset : last - self.offset]
         return part == sealed[first - offset : last - offset]
 
 

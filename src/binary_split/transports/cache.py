@@ -44,7 +44,7 @@ class BlockCache:
         self.drop(offset)
         return None
 
-    def keep(self, offset: int, block: bytes) -> None:
+    def keep(self, offset: int, block: bytes | bytearray) -> None:
         """Keep a block, if there is room; whatever goes wrong, it is only not kept."""
         name = self._block_name(offset)
         self._folder.write(name, (_digest(name, block), block))
@@ -61,7 +61,7 @@ class BlockCache:
         return f"{self._name}-{offset // LIMITS.http_block_bytes:08x}"
 
 
-def open_cache(options: HttpOptions, head: bytes, size: int) -> BlockCache | None:
+def open_cache(options: HttpOptions, head: bytes | bytearray, size: int) -> BlockCache | None:
     """Open the cache of an archive; None where none is wanted, or none is possible.
 
     Args:
@@ -80,7 +80,7 @@ def open_cache(options: HttpOptions, head: bytes, size: int) -> BlockCache | Non
     return BlockCache(folder, name)
 
 
-def name_in_cache(head: bytes, size: int) -> str | None:
+def name_in_cache(head: bytes | bytearray, size: int) -> str | None:
     """Return what names an `age` archive: its header, its nonce and its size, under one digest.
 
     What was drawn for them makes the first two of any two archives differ, and a header that was written anew
@@ -94,7 +94,7 @@ def name_in_cache(head: bytes, size: int) -> str | None:
     return None
 
 
-def _digest(name: str, block: bytes) -> bytes:
+def _digest(name: str, block: bytes | bytearray) -> bytes:
     digest = hashes.Hash(hashes.SHA256())
     digest.update(name.encode())
     digest.update(block)

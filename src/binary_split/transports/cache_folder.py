@@ -65,7 +65,7 @@ class CacheFolder:
         except OSError:
             return None
 
-    def write(self, name: str, parts: Sequence[bytes]) -> None:
+    def write(self, name: str, parts: Sequence[bytes | bytearray]) -> None:
         """Keep a block, if there is room; whatever goes wrong, it is only not kept."""
         if not self._is_keeping:
             return
@@ -90,7 +90,7 @@ class CacheFolder:
                 os.close(self._lock)
             self._is_open = self._is_keeping = False
 
-    def _write(self, name: str, parts: Sequence[bytes]) -> None:
+    def _write(self, name: str, parts: Sequence[bytes | bytearray]) -> None:
         """Write aside and rename, without an fsync: what a power cut garbles does not verify."""
         self._note_total(self._total() + sum(map(len, parts)))  # first: who is killed has counted too much
         aside = self._path / _PART

@@ -55,7 +55,9 @@ class Place:
                 self._file = self._client.find(patience_s)
             return self._file
 
-    def fetch(self, whole: int, offset: int, size: int, ended: threading.Event, patience_s: float) -> bytes:
+    def fetch(
+        self, whole: int, offset: int, size: int, ended: threading.Event, patience_s: float
+    ) -> bytearray:
         """Return a part of the archive, whose size is ``whole``.
 
         Raises:
@@ -82,7 +84,7 @@ class Place:
 class Part:
     """Bytes of the archive, and who gave them."""
 
-    content: bytes
+    content: bytes | bytearray
     place: Place
 
 

@@ -54,7 +54,7 @@ class Representation:
     url: str
     size: int
     validator: str
-    head: bytes = field(default=b"", repr=False)
+    head: bytes | bytearray = field(default=b"", repr=False)
 
 
 class _Part:
@@ -135,7 +135,7 @@ class RangeClient:
             file = self._patiently(lambda: self._find(head, answered), patience_s)
         return replace(file, head=self._complete(file, 0, head, patience_s))
 
-    def fetch(self, file: Representation, offset: int, size: int, patience_s: float) -> bytes:
+    def fetch(self, file: Representation, offset: int, size: int, patience_s: float) -> bytearray:
         """Return a part of the file.
 
         Args:
@@ -151,11 +151,11 @@ class RangeClient:
         """
         return self._complete(file, offset, _Part(size), patience_s)
 
-    def _complete(self, file: Representation, offset: int, part: _Part, patience_s: float) -> bytes:
+    def _complete(self, file: Representation, offset: int, part: _Part, patience_s: float) -> bytearray:
         """Ask for what a part lacks, until it is whole: what came before a break is not asked for again."""
         if part.missing:
             self._patiently(lambda: self._fetch(file, offset, part), patience_s)
-        return bytes(part.content)
+        return part.content  # not copied: many are held
 
     def _patiently(self, ask: Callable[[], _T], patience_s: float) -> _T:
         return ask_patiently(
