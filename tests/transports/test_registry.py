@@ -27,7 +27,7 @@ from binary_split.transports import open_source, parse_location
 from binary_split.transports.credentials import find_login
 from binary_split.transports.options import HttpOptions
 from binary_split.transports.pushing import push_archive
-from binary_split.transports.registry import Registry, RegistryReference
+from binary_split.transports.registry import Registry, RegistryReference, serialise_manifest
 from tests.archives import FRAGMENT
 from tests.commandline import CommandLine
 from tests.docs.test_json import assert_is_as_documented
@@ -337,6 +337,27 @@ def test_a_token_service_that_makes_no_sense_is_an_error() -> None:
         refuses = FaultServer(says(401, b"{}", challenge))
         with refuses as server, pytest.raises(RegistryError, match="gives no token"):
             open_source(parse_location(f"oci://127.0.0.1:{server.port}/drone:1"))
+
+
+@pytest.mark.usefixtures("nobody")
+def test_a_token_service_that_never_ends_its_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    def drips(peer: Peer) -> None:
+        peer.read_request()
+        peer.send(b"HTTP/1.1 200 OK\r\n")
+        peer.drip(b"X: " + b"x" * 10_000, pause_s=0.05)
+
+    set_limits(monkeypatch, replace(SOON, fetch_deadline_s=0.1, http_read_timeout_s=0.4))
+    manifest = serialise_manifest("sha256:" + "a" * 64, 1000, {})
+    with FaultServer(drips) as tokens:
+        challenge = f'WWW-Authenticate: Bearer realm="{tokens.url(host="127.0.0.1")}/t"'
+        guarded = FaultServer(says(200, manifest), says(401, b"{}", challenge))
+        with guarded as server, ThreadPoolExecutor(1) as pool:
+            opening = pool.submit(open_source, parse_location(f"oci://127.0.0.1:{server.port}/drone:1"))
+            try:
+                with pytest.raises(ArchiveUnreachableError):
+                    opening.result(5)
+            finally:
+                tokens.stopping.set()
 
 
 @pytest.mark.usefixtures("nobody")

@@ -151,11 +151,13 @@ def asked(
     """
     try:
         said = access.headers() if access else {}
-        response = send(pool, method, url, {**headers, **said}, body)
-        if response.status == HTTPStatus.UNAUTHORIZED and access and access.renew(response, said):
-            response.close()
-            response = send(pool, method, url, {**headers, **access.headers()}, body)
-        with _released(response):
+        with _released(send(pool, method, url, {**headers, **said}, body)) as response:
+            is_refused = response.status == HTTPStatus.UNAUTHORIZED
+            if not is_refused or access is None or not access.renew(response, said):
+                opened.verify_uncut()
+                yield response
+                return
+        with _released(send(pool, method, url, {**headers, **access.headers()}, body)) as response:
             opened.verify_uncut()
             yield response
     except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
@@ -163,10 +165,10 @@ def asked(
 
 
 @contextmanager
-def _released(response: BaseHTTPResponse) -> Iterator[None]:
+def _released(response: BaseHTTPResponse) -> Iterator[BaseHTTPResponse]:
     """Use the connection again where the body was read to its end; what is not wanted of it is not read."""
     try:
-        yield
+        yield response
     finally:
         if response.length_remaining == 0:
             response.drain_conn()  # of nothing; but http.client keeps an empty body open until it is read

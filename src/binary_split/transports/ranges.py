@@ -87,6 +87,7 @@ class RangeClient:
         options: how the server is reached.
         ended: once it is set nothing is waited for any more.
         access: opens the file's own origin, where not everybody may read it.
+        opened: knows the sockets of the access, which are cut with those to the server; None: there are none.
 
     Attributes:
         last_byte: when the server gave one last, in monotonic seconds.
@@ -101,6 +102,7 @@ class RangeClient:
         options: HttpOptions,
         ended: threading.Event,
         access: Access | None = None,
+        opened: OpenSockets | None = None,
     ) -> None:
         self._url = url
         self._insecure_http = options.insecure_http
@@ -109,7 +111,7 @@ class RangeClient:
         self._pace = ReadingPace(options.bytes_per_s)
         self._ended = ended
         self.last_byte = time.monotonic()
-        self._open = OpenSockets()
+        self._open = opened or OpenSockets()
         self._anyone = self._own = make_pool(replace(options, client_certificate=None), self._open)
         if options.client_certificate is not None:
             self._own = make_pool(options, self._open)

@@ -87,7 +87,7 @@ class Registry:
         self._open = OpenSockets()
         self._pool = make_pool(options, self._open)
         login = find_login(reference.host, reference.repository)
-        self.access = RegistryAccess(self._pool, login, insecure_http=options.insecure_http)
+        self.access = RegistryAccess(self._pool, self._open, login, insecure_http=options.insecure_http)
 
     def close(self) -> None:
         """Close the connections."""
@@ -141,7 +141,7 @@ class Registry:
 
     def open_blob(self, digest: str, ended: threading.Event) -> RangeClient:
         """Return what reads a blob, until the event is set."""
-        return RangeClient(f"{self.address}/blobs/{digest}", self.options, ended, self.access)
+        return RangeClient(f"{self.address}/blobs/{digest}", self.options, ended, self.access, self._open)
 
 
 def serialise_manifest(digest: str, size: int, annotations: dict[str, str]) -> bytes:

@@ -19,6 +19,7 @@ from binary_split.config import LIMITS
 from binary_split.errors import ConfigError, RegistryError
 from binary_split.transports.credentials import Login
 from binary_split.transports.http_pool import send, verify_url
+from binary_split.transports.open_sockets import OpenSockets
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
@@ -31,12 +32,16 @@ class RegistryAccess:
 
     Args:
         pool: reaches the registry and its token service.
+        opened: knows its sockets, and whether they were cut.
         login: None: nobody in particular.
         insecure_http: whether a token service may be plain http.
     """
 
-    def __init__(self, pool: urllib3.PoolManager, login: Login | None, *, insecure_http: bool) -> None:
+    def __init__(
+        self, pool: urllib3.PoolManager, opened: OpenSockets, login: Login | None, *, insecure_http: bool
+    ) -> None:
         self._pool = pool
+        self._opened = opened
         self._login = login
         self._insecure_http = insecure_http
         self._lock = threading.Lock()
@@ -79,6 +84,7 @@ class RegistryAccess:
         headers = {"Authorization": self._login.basic()} if self._login else {}
         with closing(send(self._pool, "GET", f"{realm}?{urlencode(asked)}", headers)) as response:
             content = response.read(LIMITS.token_answer_bytes)
+            self._opened.verify_uncut()
             if response.status != 200:
                 raise RegistryError(f"the registry's token service answers {response.status}")
         try:
