@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from bed.busybox import find_busybox
 from bed.disk import SmallDisk
@@ -21,6 +22,10 @@ from bed.podman import PrivatePodman
 from bed.unavailable import Unavailable
 from tests.commandline import CommandLine
 from tests.lending import lent
+
+# How long an example takes says how busy the machine is, and no test's promise is about that.
+settings.register_profile("busy-machine", deadline=None)
+settings.load_profile("busy-machine")
 
 pytest_plugins = ["tests.reporting.seeds", "tests.reporting.soaking", "tests.reporting.faults"]
 
