@@ -104,7 +104,6 @@ class Limits:
     # Archives in parts.
     archive_parts: int = 999
     part_list_bytes: int = 256 * KIB
-    split_bytes: int = 3900 * MIB  # of a part: FAT32 takes a byte less than 4 GiB
 
     # Archives in registries.
     push_chunk_bytes: int = 16 * MIB

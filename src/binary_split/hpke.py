@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 SEED_BYTES = 32
 """A private key of either kind is kept as this many random bytes."""
 
-_TAG_BYTES = 16
 _MLKEM_PUBLIC_BYTES = 1184
 
 
@@ -44,11 +43,6 @@ class Kem(StrEnum):
     def encapsulated_bytes(self) -> int:
         """Length of an encapsulated key; the hybrid's is ML-KEM-768's (1088 bytes), then X25519's."""
         return {Kem.X25519: 32, Kem.HYBRID: 1088 + 32}[self]
-
-    @property
-    def overhead_bytes(self) -> int:
-        """By how much a sealed value is longer than what is in it."""
-        return self.encapsulated_bytes + _TAG_BYTES
 
 
 class PrivateKey:
