@@ -10,7 +10,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,9 @@ from binary_split.errors import (
 from binary_split.transports.block import Block
 from binary_split.transports.http import HttpSource, open_http
 from binary_split.transports.options import HttpOptions
+from binary_split.transports.places import Place
+from binary_split.transports.ranges import RangeClient
+from tests.transports.conftest import SOON, set_limits
 
 SIZE = 5 * MIB + 4321
 CONTENT = random.Random(7).randbytes(SIZE)
@@ -312,3 +317,18 @@ def test_a_source_that_is_closed_while_it_is_read_leaves_no_thread(
         source.read_at(4 * MIB, memoryview(bytearray(1)))
     closing.join(5)
     assert set(threading.enumerate()) <= before
+
+
+def test_a_place_that_was_too_late_once_may_be_in_time_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def drips(peer: Peer) -> None:
+        peer.read_request()
+        peer.drip(b"HTTP/1.1 206 Partial Content\r\nX: " + b"x" * 10_000, pause_s=0.05)
+
+    set_limits(monkeypatch, replace(SOON, http_read_timeout_s=0.3))
+    with FaultServer(drips, well) as server:
+        place = Place(bundle(server), partial(RangeClient, bundle(server), HttpOptions()))
+        ended = threading.Event()
+        with closing(place):
+            with pytest.raises(ArchiveUnreachableError):
+                place.find(ended, 0.1)
+            assert place.find(ended, 0.1).size == SIZE

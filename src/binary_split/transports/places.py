@@ -39,11 +39,11 @@ class Place:
 
     @property
     def last_byte(self) -> float:
-        """When it gave a byte last, in monotonic seconds."""
-        return 0.0 if self._client is None else self._client.last_byte
+        """When it gave a byte last, in monotonic seconds; 0.0 until it was found."""
+        return 0.0 if self._client is None or self._file is None else self._client.last_byte
 
     def find(self, ended: threading.Event, patience_s: float) -> Representation:
-        """Return what it has; it is asked once.
+        """Return what it has; once that is known it is not asked again.
 
         Raises:
             ArchiveError: as `RangeClient.find`.
@@ -51,7 +51,8 @@ class Place:
         """
         with self._lock:
             if self._file is None:
-                self._client = self._client or self._opener(ended)
+                self.close()
+                self._client = self._opener(ended)  # anew: of one that was too late the connections are cut
                 self._file = self._client.find(patience_s)
             return self._file
 
