@@ -80,7 +80,10 @@ def _pause(registry: Registry, failures: int, error: PassingError) -> None:
         ArchiveUnreachableError: there were enough.
     """
     if failures >= LIMITS.push_attempts:
-        raise ArchiveUnreachableError(f"cannot reach {registry.reference.host}: {error}") from error
+        raise ArchiveUnreachableError(
+            f"cannot reach {registry.reference.host}: {error}",
+            hint="Check the address and the network, and push again.",
+        ) from error
     time.sleep(pause_s(failures, error))
 
 
