@@ -111,12 +111,13 @@ class Crew:
                     other.raise_interrupt()
         except Empty:
             pass
+        except BaseException:
+            for each in filter(None, taken):
+                each.end()
+            raise
         finally:
-            for each in taken:
-                if each is None:
-                    self._jobs.put(None)  # the end of a thread, which waits for it
-                else:
-                    each.end()
+            for _end in range(taken.count(None)):
+                self._jobs.put(None)  # the end of a thread, which waits for it
         job.wait()
 
     def close(self) -> None:
