@@ -11,6 +11,7 @@ import pytest
 
 from bed.postgres import find_program
 from binary_split.errors import (
+    DeviceKeyNeededError,
     EnrolmentRefusedError,
     FragmentForbiddenError,
     FragmentNotFoundError,
@@ -103,6 +104,34 @@ def test_after_a_restore_nothing_that_was_revoked_works_again(place: Place, tmp_
     assert store.keys.find("k2").state == "destroyed"
     assert store.audit.verify().seq > report.reapplied
     assert store.audit.page(kind="restore").rows[0].actor == "local"
+    store.close()
+
+
+@pytest.mark.fault(57)
+def test_after_a_restore_nobody_is_back_in_a_group_and_no_policy_is_lax_again(
+    place: Place, tmp_path: Path
+) -> None:
+    store, texts = prepared(place)
+    store.grants.add("k3", group="fleet")
+    store.devices.set_groups("d1", ["fleet"])
+    store.close()
+    save(place, tmp_path / "backup")
+    store = place.open()
+    store.devices.set_groups("d1", [])
+    store.devices.add("later")
+    store.devices.set_groups("later", ["fleet"])
+    store.keys.set_plain_release("k1", "refused")
+    store.close()
+
+    bring_back(place, tmp_path / "backup")
+    assert accept(place).reapplied == 3
+    store = place.open()
+    assert store.devices.find("d1").groups == ()
+    with pytest.raises(FragmentNotFoundError):
+        store.release(texts["d1"], key_id="k3")
+    with pytest.raises(DeviceKeyNeededError):
+        store.release(texts["d2"], key_id="k1")
+    assert store.audit.verify().seq
     store.close()
 
 

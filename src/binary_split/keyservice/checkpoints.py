@@ -28,7 +28,9 @@ REPLAYED = (
     "device-disable",
     "device-enable",
     "device-enrol",
+    "device-groups",
     "code-revoke",
+    "key-policy",
     "key-retire",
     "key-destroy",
 )

@@ -162,7 +162,7 @@ class KeyRepository:
             )
         with self._ledger.writing() as turn:
             _find(turn.connection, key_id)
-            turn.connection.execute(update(KEYS).where(KEYS.c.key_id == key_id).values(plain_release=policy))
+            write_plain_release(turn.connection, key_id, policy)
             turn.record(
                 AuditEvent(kind="key-policy", actor=by, key_id=key_id, detail={"plain_release": policy})
             )
@@ -223,6 +223,11 @@ def erase_fragment(connection: Connection, key_id: str, now: int) -> None:
         .where(KEYS.c.key_id == key_id)
         .values(state="destroyed", destroyed_at=now, sealed_fragment=b"")
     )
+
+
+def write_plain_release(connection: Connection, key_id: str, policy: PlainRelease) -> None:
+    """Set a key's policy for the plain GET."""
+    connection.execute(update(KEYS).where(KEYS.c.key_id == key_id).values(plain_release=policy))
 
 
 def mark_key_retired(connection: Connection, key_id: str, now: int) -> None:
