@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 from sqlalchemy import event
 
 from binary_split.errors import KeyStoreDamagedError, KeyStoreStateError
+from binary_split.keyservice import group_commit
+from binary_split.keyservice.group_commit import GroupCommit
 from binary_split.keyservice.releases import ReleaseRequest
 from binary_split.keyservice.state import open_state
 from binary_split.keyservice.store import Store
@@ -73,6 +76,24 @@ def test_a_full_disk_is_503_until_there_is_room(own_service: Service) -> None:
     released = store.audit.page(kind="release", limit=1000).rows
     assert len(released) == len(answers), "each fragment that left has its record"
     store.audit.verify()
+
+
+def test_a_defect_beside_the_releases_is_logged_and_ends_none_of_them(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    failed = threading.Event()
+
+    def fail() -> None:
+        failed.set()
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(group_commit, "_IDLE_S", 0.01)
+    commits: GroupCommit[int, int] = GroupCommit(lambda batch: batch, idle=fail)
+    commits.start()
+    assert failed.wait(5)
+    assert [commits.submit(number).result(5) for number in (1, 2)] == [1, 2]
+    commits.stop()
+    assert "beside the releases" in caplog.text
 
 
 @pytest.mark.fault(52)
