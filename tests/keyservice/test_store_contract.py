@@ -234,7 +234,10 @@ def test_pages_give_every_row_once_while_others_come_and_go(any_store: Store, cl
     assert [token.created for token in tokens] == sorted(token.created for token in tokens)
 
 
-@pytest.mark.parametrize("cursor", ["", "x", "W10", "WzFd", "WyJcdTAwMDAiXQ", "ä", "A" * 600, "eyJhIjoxfQ"])
+@pytest.mark.parametrize(
+    "cursor",
+    ["", "x", "W10", "WzFd", "WyJcdTAwMDAiXQ", "WyJcdWQ4MDAiXQ", "ä", "A" * 600, "eyJhIjoxfQ"],
+)
 def test_a_made_up_cursor_is_refused(any_store: Store, cursor: str) -> None:
     with pytest.raises(RecordError, match="not a cursor"):
         any_store.devices.page(cursor=cursor)

@@ -93,8 +93,8 @@ def _parse_cursor(cursor: str, order: tuple[Column[Any], ...]) -> list[str | int
     kinds = [column.type.python_type for column in order]
     if not isinstance(values, list) or [type(value) for value in values] != kinds:
         raise wrong
-    if any(isinstance(value, str) and "\0" in value for value in values):
-        raise wrong
+    if any(isinstance(value, str) and not value.isprintable() for value in values):
+        raise wrong  # no name or id of ours; a database takes neither NUL nor half a surrogate pair
     if any(isinstance(value, int) and not -(2**63) <= value < 2**63 for value in values):
         raise wrong
     return values
