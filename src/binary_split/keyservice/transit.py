@@ -129,7 +129,8 @@ def _engine(place: TransitKey, token: str) -> Iterator[Any]:
         )
         try:
             yield client.secrets.transit
-        except (hvac.exceptions.VaultError, requests.RequestException, KeyError, TypeError) as error:
+        # OSError: requests' own, or no CA file is there. ValueError: no header can hold the token.
+        except (hvac.exceptions.VaultError, OSError, KeyError, TypeError, ValueError) as error:
             raise KeyEncryptionKeyError(
                 f"the transit engine at {place.url} failed: {type(error).__name__}",
                 hint=_HINT,
