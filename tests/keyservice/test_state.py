@@ -61,6 +61,22 @@ def test_a_failed_init_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_interrupted_init_leaves_nothing_in_the_way_of_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_folder: Path) -> None:
+        raise KeyboardInterrupt
+
+    tmp_path.chmod(0o700)
+    with monkeypatch.context() as patched:
+        patched.setattr(state_module, "sync_folder", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            create_state(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    create_state(tmp_path)
+    open_state(tmp_path).close()
+
+
 def test_init_on_a_path_through_a_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(KeyStoreStateError, match="cannot set up"):

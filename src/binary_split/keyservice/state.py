@@ -13,7 +13,7 @@ from pathlib import Path
 from sqlalchemy import Engine, insert
 
 from binary_split.config import credentials_folder
-from binary_split.errors import BinarySplitError, KeyStoreStateError
+from binary_split.errors import KeyStoreStateError
 from binary_split.files import sync_folder, write_secret
 from binary_split.keyservice.checkpoints import CheckpointFile
 from binary_split.keyservice.clock import Clock, to_seconds, utc_now
@@ -214,14 +214,14 @@ def _build(workshop: Path, database_url: str | None, transit: TransitAccess | No
 
 
 def _publish(workshop: Path, folder: Path) -> None:
-    linked: list[Path] = []
+    built = [name for name in _NAMES if (workshop / name).exists()]
     try:
-        for name in _NAMES:
-            if (workshop / name).exists():
-                (folder / name).hardlink_to(workshop / name)
-                linked.append(folder / name)
+        for name in built:
+            (folder / name).hardlink_to(workshop / name)
         sync_folder(folder)
-    except (OSError, BinarySplitError):
-        for path in linked:
-            path.unlink(missing_ok=True)
+    except BaseException:  # an interrupt too: a key without its database would be in the way of the next try
+        for name in built:
+            with suppress(FileNotFoundError):
+                if (folder / name).samefile(workshop / name):  # and not what another process put there
+                    (folder / name).unlink()
         raise
