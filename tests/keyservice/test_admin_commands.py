@@ -215,10 +215,10 @@ class TestSecrets:
 
     def test_a_secret_whose_file_exists_is_not_issued(self, desk: Desk, tmp_path: Path) -> None:
         (tmp_path / "t").write_text("precious")
-        before = len(desk.service.store.tokens.list())
+        before = len(desk.service.store.tokens.page().rows)
         desk.assert_fails(OutputError, "token", "issue", "--key", "k1", "--out", tmp_path / "t")
         assert (tmp_path / "t").read_text() == "precious"
-        assert len(desk.service.store.tokens.list()) == before
+        assert len(desk.service.store.tokens.page().rows) == before
 
     def test_a_token_given_for_its_id_is_not_repeated(self, desk: Desk) -> None:
         desk.assert_fails(RecordMissingError, "token", "revoke", "bsk_secret")

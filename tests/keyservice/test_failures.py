@@ -107,7 +107,7 @@ def test_a_full_disk_is_named_and_leaves_the_store_usable(store: Store) -> None:
 
     with pytest.raises(KeyStoreStateError, match="full"):
         store.keys.add("big", Fragment(bytes(60_000)))
-    assert [key.key_id for key in store.keys.list()] == ["k1"]
+    assert [key.key_id for key in store.keys.page().rows] == ["k1"]
     assert store.release(token).reveal() == FRAGMENT
 
 

@@ -227,7 +227,7 @@ def test_a_backup_of_a_running_service_is_whole_private_and_never_over_a_file(
 @pytest.mark.slow
 def test_a_restore_is_refused_while_the_service_runs(store: Store, state: Path, tmp_path: Path) -> None:
     backup_database(state, tmp_path / "backup")
-    store.tokens.list()  # so that a connection is open
+    store.tokens.page()  # so that a connection is open
     with pytest.raises(KeyStoreStateError, match="locked"):
         restore_database(state, tmp_path / "backup")
 
@@ -240,4 +240,4 @@ def test_a_file_that_is_no_backup_is_refused_and_the_database_stays(
         (tmp_path / "bad").write_bytes(content)
         with pytest.raises(KeyStoreStateError, match="no backup"):
             restore_database(state, tmp_path / "bad")
-    assert [key.key_id for key in store.keys.list()] == ["k1"]
+    assert [key.key_id for key in store.keys.page().rows] == ["k1"]

@@ -229,7 +229,7 @@ def test_pages_give_every_row_once_while_others_come_and_go(any_store: Store, cl
         if cursor is None:
             break
     assert seen == [f"d{number:02}" for number in range(0, MANY, 2)]
-    tokens = any_store.tokens.list()
+    tokens = any_store.tokens.page().rows
     assert len({token.token_id for token in tokens}) == MANY
     assert [token.created for token in tokens] == sorted(token.created for token in tokens)
 

@@ -53,8 +53,9 @@ def init(
     Refuses if one of them is there already.
     """
     from binary_split.files import read_secret
+    from binary_split.keyservice.kek_files import KEK_NAME
     from binary_split.keyservice.kek_making import TransitAccess
-    from binary_split.keyservice.state import KEY_ENCRYPTION_KEY_NAME, create_state
+    from binary_split.keyservice.state import create_state
     from binary_split.keyservice.transit import TransitKey
 
     url = None
@@ -69,7 +70,7 @@ def init(
         transit = TransitAccess(TransitKey(transit_url, transit_key, transit_mount, ca), token.strip())
     create_state(state, database_url=url, transit=transit)
     say(f"key service initialised in {state}")
-    say(f"back up {state / KEY_ENCRYPTION_KEY_NAME} apart from the database: without it no fragment opens")
+    say(f"back up {state / KEK_NAME} apart from the database: without it no fragment opens")
 
 
 @keyservice.command()

@@ -12,7 +12,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from binary_split.errors import ConfigError, KeyStoreDamagedError, KeyStoreError, KeyStoreStateError
+from binary_split.errors import ConfigError, KeyStoreDamagedError, KeyStoreStateError
 
 BUSY_TIMEOUT_S = 3.0
 _POOL_SIZE = 5
@@ -107,11 +107,6 @@ def connect_postgres(
         ) from None
 
 
-def is_sqlite(engine: Engine) -> bool:
-    """Tell whether the database is the embedded one."""
-    return engine.dialect.name == "sqlite"
-
-
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """Give a connection in a transaction that only reads.
@@ -142,8 +137,6 @@ def writing(engine: Engine) -> Iterator[Connection]:
 def _our_errors() -> Iterator[None]:
     try:
         yield
-    except KeyStoreError:
-        raise
     except (OperationalError, PoolTimeoutError) as error:
         reason = error.orig if isinstance(error, OperationalError) else "all connections are in use"
         raise KeyStoreStateError(f"the database cannot be used: {reason}", hint=_TRY_AGAIN) from error

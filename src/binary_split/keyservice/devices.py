@@ -12,10 +12,10 @@ from sqlalchemy.exc import IntegrityError
 
 from binary_split.errors import RecordConflictError, RecordError, RecordMissingError
 from binary_split.keyservice.chain import LOCAL, AuditEvent
-from binary_split.keyservice.clock import from_seconds
+from binary_split.keyservice.clock import from_seconds, optional_time
 from binary_split.keyservice.database import reading
 from binary_split.keyservice.ledger import Ledger
-from binary_split.keyservice.names import optional_time, parse_name
+from binary_split.keyservice.names import parse_name
 from binary_split.keyservice.paging import DEFAULT_PAGE, Page, fetch_page
 from binary_split.keyservice.schema import DEVICE_GROUPS, DEVICES
 from binary_split.keyservice.tokens import parse_label

@@ -12,13 +12,14 @@ from sqlalchemy.exc import IntegrityError
 
 from binary_split.errors import RecordConflictError, RecordError, RecordMissingError
 from binary_split.keyservice.chain import LOCAL, AuditEvent
-from binary_split.keyservice.clock import from_seconds
+from binary_split.keyservice.clock import from_seconds, optional_time
 from binary_split.keyservice.database import reading
 from binary_split.keyservice.decision import KeyState, PlainRelease
+from binary_split.keyservice.grants import copy_grants
 from binary_split.keyservice.keyring import KeyRing
 from binary_split.keyservice.ledger import Ledger, Transaction
-from binary_split.keyservice.names import optional_time, parse_name
-from binary_split.keyservice.paging import DEFAULT_PAGE, Page, every_row, fetch_page
+from binary_split.keyservice.names import parse_name
+from binary_split.keyservice.paging import DEFAULT_PAGE, Page, fetch_page
 from binary_split.keyservice.schema import GRANTS, KEYS
 from binary_split.model import Fragment
 
@@ -103,8 +104,6 @@ class KeyRepository:
         Raises:
             RecordError: there is no such old key, it is destroyed, or the new key-id is malformed or taken.
         """
-        from binary_split.keyservice.grants import copy_grants
-
         parse_name(new_key_id, what="key-id")
         with self._ledger.writing() as turn:
             old = _find(turn.connection, old_key_id)
@@ -199,10 +198,6 @@ class KeyRepository:
             )
         with reading(self._ledger.engine) as connection:
             return fetch_page(connection, query, (KEYS.c.key_id,), _record, cursor=cursor, limit=limit)
-
-    def list(self) -> list[KeyRecord]:
-        """Return all keys by name."""
-        return list(every_row(lambda cursor: self.page(cursor=cursor, limit=1000)))
 
     def _insert(self, turn: Transaction, key_id: str, fragment: Fragment, plain: PlainRelease) -> None:
         kek_id, sealed = self._ring.seal(turn.connection, key_id, fragment)

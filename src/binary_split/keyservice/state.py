@@ -40,7 +40,6 @@ from binary_split.keyservice.store import Parts, Store
 DATABASE_NAME = "keyservice.sqlite3"
 DATABASE_URL_NAME = "database-url"
 CHECKPOINTS_NAME = "audit-checkpoints"
-KEY_ENCRYPTION_KEY_NAME = KEK_NAME
 _NAMES = (KEK_NAME, VAULT_TOKEN_NAME, AUDIT_KEY_NAME, DATABASE_NAME, DATABASE_URL_NAME)
 _URL_BYTES = 4096
 

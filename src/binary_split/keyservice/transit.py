@@ -1,7 +1,8 @@
 """A key-encryption key that a transit engine of OpenBao or Vault keeps wrapped.
 
-The file then holds no key but its wrapping, and where it is unwrapped, as JSON. The engine is asked once,
-when the service starts: a release never waits for it, and it may be away meanwhile.
+The file then holds no key but its wrapping, and where it is unwrapped, as JSON. The engine is asked
+when the service starts, and once more after another process has rotated the key: no other release waits for
+it, and it may be away meanwhile.
 """
 
 from __future__ import annotations
