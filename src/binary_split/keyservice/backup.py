@@ -41,7 +41,9 @@ def backup_database(folder: Path, target: Path) -> None:
         finally:
             temporary.unlink(missing_ok=True)
     except (OSError, sqlite3.Error) as error:
-        raise KeyStoreStateError(f"cannot back up to {target}: {error}", hint="Free its disk.") from error
+        raise KeyStoreStateError(
+            f"cannot back up to {target}: {error}", hint="Check that its folder is there and has room."
+        ) from error
 
 
 def restore_database(folder: Path, backup: Path) -> None:

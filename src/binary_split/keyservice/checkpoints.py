@@ -213,5 +213,6 @@ def _mapped(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise KeyStoreStateError(
-            f"the checkpoints in {path} cannot be used: {error.strerror or error}", hint="Free its disk."
+            f"the checkpoints in {path} cannot be used: {error.strerror or error}",
+            hint="Check that its disk has room, and that the service's user may read and write it.",
         ) from error
