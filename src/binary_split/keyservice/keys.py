@@ -184,7 +184,7 @@ class KeyRepository:
         state: KeyState | None = None,
         granted_to: str | None = None,
     ) -> Page[KeyRecord]:
-        """Return keys by name, those in a state or with a grant to a device if asked for.
+        """Return keys by name, those in a state or with an unrevoked grant to a device if asked for.
 
         Raises:
             RecordError: the cursor or the limit is none.
@@ -193,9 +193,10 @@ class KeyRepository:
         if state is not None:
             query = query.where(KEYS.c.state == state)
         if granted_to is not None:
-            query = query.where(
-                KEYS.c.key_id.in_(select(GRANTS.c.key_id).where(GRANTS.c.device_id == granted_to))
+            granted = select(GRANTS.c.key_id).where(
+                GRANTS.c.device_id == granted_to, GRANTS.c.revoked_at.is_(None)
             )
+            query = query.where(KEYS.c.key_id.in_(granted))
         with reading(self._ledger.engine) as connection:
             return fetch_page(connection, query, (KEYS.c.key_id,), _record, cursor=cursor, limit=limit)
 

@@ -66,8 +66,14 @@ def create_state(
         _refuse_old_state(folder)
         workshop = Path(tempfile.mkdtemp(prefix=".init-", dir=folder))
         try:
-            _build(workshop, database_url, transit)
-            _publish(workshop, folder)
+            key = _build_files(workshop, database_url, transit)
+            if database_url is None:
+                _initialise(workshop, key)  # the file is linked with the others, whole
+                with _published(workshop, folder):
+                    pass
+            else:
+                with _published(workshop, folder):  # else a database without its key would be left
+                    _initialise(workshop, key)
         finally:
             shutil.rmtree(workshop, ignore_errors=True)
 
@@ -184,13 +190,18 @@ def _made_folder(folder: Path) -> Iterator[None]:
         raise
 
 
-def _build(workshop: Path, database_url: str | None, transit: TransitAccess | None) -> None:
+def _build_files(workshop: Path, database_url: str | None, transit: TransitAccess | None) -> bytes:
+    """Make the files, and return the key-encryption key."""
     key = create_first_kek(workshop, transit)
     SecretsFolder(workshop, None).create_audit_key()
     if database_url is None:
         create_database_file(workshop / DATABASE_NAME)
     else:
         write_secret(workshop / DATABASE_URL_NAME, database_url.encode() + b"\n")
+    return key
+
+
+def _initialise(workshop: Path, key: bytes) -> None:
     engine = connect_state(workshop)
     try:
         with writing(engine) as connection:
@@ -212,12 +223,15 @@ def _build(workshop: Path, database_url: str | None, transit: TransitAccess | No
         engine.dispose()  # the last connection folds the WAL into the file
 
 
-def _publish(workshop: Path, folder: Path) -> None:
+@contextmanager
+def _published(workshop: Path, folder: Path) -> Iterator[None]:
+    """Link what was built into its place for good, or for nothing if the block fails."""
     built = [name for name in _NAMES if (workshop / name).exists()]
     try:
         for name in built:
             (folder / name).hardlink_to(workshop / name)
         sync_folder(folder)
+        yield
     except BaseException:  # an interrupt too: a key without its database would be in the way of the next try
         for name in built:
             with suppress(FileNotFoundError):
