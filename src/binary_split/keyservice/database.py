@@ -66,9 +66,7 @@ def parse_postgres_url(text: str) -> URL:
     url: URL | None = None
     with suppress(ArgumentError, ValueError):
         url = make_url(text)
-    if (
-        url is None
-    ):  # raised out here, so that the ValueError, which quotes the URL, is not chained
+    if url is None:  # raised out here, so that the ValueError, which quotes the URL, is not chained
         raise ConfigError(
             "not the URL of a database", hint="Percent-encode what is special in its password, such as @ : /."
         )
