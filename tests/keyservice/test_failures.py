@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import sqlite3
 import threading
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 from sqlalchemy import event
 
 from binary_split.errors import KeyStoreDamagedError, KeyStoreStateError
-from binary_split.keyservice import group_commit
+from binary_split.keyservice import checkpoint_times, checkpoints, group_commit
 from binary_split.keyservice.group_commit import GroupCommit
 from binary_split.keyservice.releases import ReleaseRequest
 from binary_split.keyservice.state import open_state
@@ -94,6 +96,31 @@ def test_a_defect_beside_the_releases_is_logged_and_ends_none_of_them(
     assert [commits.submit(number).result(5) for number in (1, 2)] == [1, 2]
     commits.stop()
     assert "beside the releases" in caplog.text
+
+
+def test_a_process_that_is_stopped_while_it_writes_a_checkpoint_keeps_no_fragment_back(
+    state: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(checkpoints, "_LOCK_S", 0.05)
+    monkeypatch.setattr(checkpoint_times, "CHECKPOINT_EVERY_S", 0.0)
+    monkeypatch.setattr(group_commit, "_IDLE_S", 0.01)
+    store = open_state(state)
+    store.keys.add("k1", Fragment(FRAGMENT))
+    token = store.tokens.issue("k1", lifetime=HOUR)
+    with (state / "audit-checkpoints").open("ab") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        store.start()
+        end = time.monotonic() + 10
+        while "another process has held" not in caplog.text:
+            assert time.monotonic() < end
+            asked = store.submit_release(ReleaseRequest(token=token.text))
+            assert asked.result(10).fragment.reveal() == FRAGMENT
+        with pytest.raises(KeyStoreStateError, match="another process has held"):
+            store.tokens.revoke(token.record.token_id)
+    assert store.tokens.find_id(token.record.token_id).revoked is not None
+    store.close()
+    assert store.audit.verify().seq
+    store.close()
 
 
 @pytest.mark.fault(52)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -37,6 +38,8 @@ REPLAYED = (
 """The kinds of records that a restored database must not forget."""
 
 _LINE_BYTES = 16 * 1024
+_LOCK_S = 5.0
+_LOCK_PAUSE_S = 0.01
 _PURPOSE = b"binary-split/v1 audit checkpoint\n"
 
 
@@ -100,7 +103,7 @@ class CheckpointFile:
             flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
             descriptor = os.open(self._path, flags, 0o600)
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                _lock(descriptor, self._path)
                 appender = Appender(self._last(descriptor))
                 yield appender
                 lines = b"".join(self._serialise(line) for line in appender.lines)
@@ -189,6 +192,24 @@ def _parse(line: bytes, public_key: Ed25519PublicKey) -> Checkpoint:
 
 def _canonical(document: dict[str, Any]) -> bytes:
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    """Wait for the file's lock, and not for ever: releases wait behind whoever writes a checkpoint."""
+    end = time.monotonic() + _LOCK_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                break
+            time.sleep(_LOCK_PAUSE_S)
+        else:
+            return
+    raise KeyStoreStateError(
+        f"another process has held the checkpoints in {path} for {_LOCK_S:g} s",
+        hint="Look for one that was stopped halfway, such as a command that waits in a shell.",
+    )
 
 
 def _write_whole(descriptor: int, lines: bytes) -> None:
