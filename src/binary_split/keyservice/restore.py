@@ -13,7 +13,8 @@ from sqlalchemy import Connection, func, select
 
 from binary_split.errors import KeyStoreRolledBackError
 from binary_split.keyservice.chain import LOCAL, AuditEvent
-from binary_split.keyservice.checkpoints import REPLAYED, Checkpoint, CheckpointFile
+from binary_split.keyservice.checkpoint_lines import REPLAYED, Checkpoint
+from binary_split.keyservice.checkpoints import CheckpointFile
 from binary_split.keyservice.devices import is_known, write_groups, write_state
 from binary_split.keyservice.enrolment import mark_code_revoked
 from binary_split.keyservice.grants import mark_grant_revoked
