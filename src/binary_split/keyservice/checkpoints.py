@@ -1,4 +1,4 @@
-"""The file of the audit chain's checkpoints, outside the database: appended to under a lock, in whole lines."""
+"""The file of the audit chain's checkpoints: outside the database, and appended to under a lock."""
 
 from __future__ import annotations
 
