@@ -14,6 +14,7 @@ import pytest
 
 from bed.images import build_release
 from binary_split import __version__
+from binary_split.errors import EngineAnswerError, JournalError
 from tests.running import CLI, child_environment, python, run_cli, started
 from tests.sealed import seal_same
 from tests.test_facade import write_sparse_archive
@@ -170,6 +171,34 @@ def test_a_failure_leaves_an_older_output_as_it_was(shelf: Shelf) -> None:
     assert done.returncode == 12
     assert shelf.left == ["x.tar"]
     assert (shelf.out / "x.tar").read_bytes() == b"older"
+
+
+CLOSED = "x" * 300  # like what lies in a folder that is closed to this user, it cannot even be looked at
+FROM_FILE = ["--fragment-file", "fragment"]
+ENROL = ["enroll", "code", "--key-service", "http://127.0.0.1:1", "--token-file", "token"]
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        (["inspect", f"{CLOSED}.001"], 11),
+        (["unlock", "missing", "--version", "1", "--engine", "oci:images", *FROM_FILE], 11),
+        (["check", "--version", "1", "--state", CLOSED, "--engine", "oci:images"], JournalError.exit_code),
+        (["check", "--version", "1", "--engine", f"oci:{CLOSED}"], EngineAnswerError.exit_code),
+        (["doctor", "--state", CLOSED, "--engine", f"oci:{CLOSED}"], 90),
+        (["key", "list", "--state", CLOSED], 61),
+        (["keyservice", "init", "--state", CLOSED], 61),
+        (["keyservice", "backup", "file", "--state", CLOSED], 61),
+        ([*ENROL, "--device-key", CLOSED], 5),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else None,
+)
+def test_what_cannot_be_looked_at_is_an_error_of_ours(line: list[str], code: int, tmp_path: Path) -> None:
+    environment = child_environment(BINARY_SPLIT_STATE=str(tmp_path / "state"))
+    done = run_cli(*line, cwd=tmp_path, env=environment)
+    assert done.returncode == code, done.stderr
+    assert b"error: " in done.stderr
+    assert b"broke" not in done.stdout
 
 
 @pytest.mark.fault(25)

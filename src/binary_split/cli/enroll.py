@@ -11,7 +11,7 @@ from binary_split.cli.options import FILE, json_option
 from binary_split.cli.output import emit_json, say
 from binary_split.config import LIMITS, load_settings
 from binary_split.errors import ConfigError
-from binary_split.files import read_secret, reserved_secret
+from binary_split.files import is_visible, read_secret, reserved_secret
 from binary_split.unlock.device_key import locate_device_key, make_device_key, read_device_key
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -66,7 +66,7 @@ def enroll(
     key_path = locate_device_key(device_key, settings)
     secret = _read_code(code, code_file)
     with reserved_secret(target, max_bytes=LIMITS.token_bytes) as deliver:
-        if key_path.exists():
+        if is_visible(key_path):
             key = read_device_key(key_path, settings)
         else:
             key = make_device_key(key_path, hybrid=hybrid)
