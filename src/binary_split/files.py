@@ -236,6 +236,8 @@ def read_secret(path: Path, *, what: str, max_bytes: int, is_private: bool = Fal
     """
     try:
         if str(path) == "-":
+            if sys.stdin is None:  # the program was started with it closed
+                raise SecretFileError(f"there is no stdin to read the {what} from")
             secret = sys.stdin.buffer.read(max_bytes + 1)
         else:
             with path.open("rb") as file:

@@ -394,6 +394,44 @@ def test_a_reader_that_leaves_early_is_no_traceback(shelf: Shelf, line: list[str
     assert (done.returncode, done.stderr) == (141, b"")
 
 
+@pytest.mark.parametrize("line", [["inspect", "--json"], ["inspect"], ["decrypt", "-o", "-"]], ids=" ".join)
+def test_a_full_disk_behind_stdout_is_an_error_of_ours(shelf: Shelf, line: list[str]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = run_cli(*line, shelf.archive, "--fragment-file", shelf.fragment, stdout=full)
+    assert done.returncode == 5
+    assert done.stderr.startswith(b"error: cannot write to stdout: No space left on device\nhint: ")
+    assert len(done.stderr.splitlines()) == 2
+
+
+def test_a_full_disk_behind_the_events_is_told_when_the_work_is_done(shelf: Shelf) -> None:
+    line = ("decrypt", shelf.archive, "--fragment-file", shelf.fragment, "-o", shelf.out / "x")
+    with Path("/dev/full").open("wb") as full:
+        done = run_cli(*line, "--progress", "json", stdout=full)
+    assert (done.returncode, shelf.left) == (5, ["x"])
+
+
+@pytest.mark.parametrize(
+    ("line", "closed", "code"),
+    [
+        (["decrypt", "-", "--fragment-file", "fragment", "-o", "out/x"], 0, 11),
+        (["decrypt", "release.cbc", "--fragment-file", "-", "-o", "out/x"], 0, 4),
+        (["decrypt", "release.cbc", "--fragment-file", "fragment", "-o", "-"], 1, 5),
+    ],
+)
+def test_a_stream_that_is_closed_is_an_error_of_ours(
+    shelf: Shelf, line: list[str], closed: int, code: int
+) -> None:
+    done = run_cli(*line, cwd=shelf.folder, preexec_fn=lambda: os.close(closed))
+    assert done.returncode == code
+    assert b"error: there is no std" in done.stderr
+    assert shelf.left == []
+
+
+def test_inspect_does_not_pass_over_what_does_not_open_a_cbc_archive(shelf: Shelf) -> None:
+    done = run_cli("inspect", shelf.archive, "--identity", shelf.fragment)
+    assert (done.returncode, done.stdout) == (3, b"")
+
+
 def test_a_reader_that_leaves_in_the_middle_is_no_traceback(shelf: Shelf, tmp_path: Path) -> None:
     write_sparse_archive(tmp_path / "long", 50_000_000)
     with started(CLI, "decrypt", tmp_path / "long", "--fragment-file", shelf.fragment, "-o", "-") as process:

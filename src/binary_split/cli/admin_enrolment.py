@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 
-from binary_split.cli.answers import Listing, do_and_print, json_option, listing_options, print_list
+from binary_split.cli.answers import Listing, do_and_print, listing_options, print_list
 from binary_split.cli.desks import Place, place_options
 from binary_split.cli.issuing import issue_secret
+from binary_split.cli.options import json_option
 from binary_split.keyservice.admin import acts
 
 _FILE = click.Path(path_type=Path, dir_okay=False)

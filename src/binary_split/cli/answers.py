@@ -10,14 +10,13 @@ from typing import Any, TypeVar
 import click
 
 from binary_split.cli.desks import Place
+from binary_split.cli.options import json_option
 from binary_split.cli.output import emit, emit_json, say
 from binary_split.keyservice.admin.acts import Act
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _ALL = 1000
 _EMPTY = "-"
-
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @dataclass(frozen=True, slots=True)

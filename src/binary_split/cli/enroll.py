@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from binary_split.cli.device_keys import device_key_option, hybrid_option
-from binary_split.cli.options import FILE, json_option
+from binary_split.cli.options import FILE, ca_file_option, json_option, key_service_option
 from binary_split.cli.output import emit_json, say
 from binary_split.config import LIMITS, load_settings
 from binary_split.errors import ConfigError
@@ -20,8 +20,8 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.command()
 @click.argument("code", required=False)
 @click.option("--code-file", type=FILE, metavar="F", help="File that holds the code; - for stdin.")
-@click.option("--key-service", metavar="URL", help="The key service [env: BINARY_SPLIT_KEY_SERVICE].")
-@click.option("--ca-file", type=_FILE, metavar="F", help="The key service's own CA, in PEM.")
+@key_service_option
+@ca_file_option
 @click.option("--insecure-http", is_flag=True, help="Allow plain http to the key service beyond loopback.")
 @click.option(
     "--token-file",

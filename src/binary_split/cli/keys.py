@@ -10,14 +10,14 @@ import click
 from binary_split.cli.answers import (
     Listing,
     do_and_print,
-    json_option,
     listing_options,
     print_list,
     show,
     word,
 )
 from binary_split.cli.desks import Place, place_options
-from binary_split.cli.output import emit_json, say
+from binary_split.cli.options import json_option
+from binary_split.cli.output import INTERRUPTED, emit_json, say
 from binary_split.errors import (
     AdministrationForbiddenError,
     BinarySplitError,
@@ -138,8 +138,9 @@ def retire(key_id: str, as_json: bool, place: Place) -> None:
 @place_options
 def destroy(key_id: str, yes: bool, as_json: bool, place: Place) -> None:
     """Erase a key's fragment for ever: what was sealed with it opens no more."""
-    if not yes:
-        click.confirm(f"Erase the fragment of {key_id} for ever?", abort=True, err=True)
+    if not yes and not _is_confirmed(f"Erase the fragment of {key_id} for ever?"):
+        say("nothing was erased")
+        raise click.exceptions.Exit(INTERRUPTED)
     do_and_print(place, acts.DESTROY_KEY, f"key {key_id} is destroyed", as_json=as_json, key_id=key_id)
 
 
@@ -156,6 +157,17 @@ def policy(key_id: str, plain_release: str, as_json: bool, place: Place) -> None
     told = f"key {key_id}: plain release {plain_release}"
     members = {"key_id": key_id, "plain_release": plain_release}
     do_and_print(place, acts.SET_POLICY, told, as_json=as_json, **members)
+
+
+def _is_confirmed(question: str) -> bool:
+    """Ask, and take the end of the input for a no; click makes it the same as Ctrl-C."""
+    try:
+        return click.confirm(question, err=True)
+    except click.Abort as abort:
+        if isinstance(abort.__context__, EOFError):
+            say("\nnobody answers here: add --yes where that is meant")
+            return False
+        raise
 
 
 def _columns(row: dict[str, Any]) -> list[str]:

@@ -42,6 +42,17 @@ fragment_file_option = click.option(
     "--fragment-file", type=FILE, metavar="F", help="File that holds the fragment, byte-exact; - for stdin."
 )
 
+key_service_option = click.option(
+    "--key-service", metavar="URL", help="The key service [env: BINARY_SPLIT_KEY_SERVICE]."
+)
+
+ca_file_option = click.option(
+    "--ca-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="F",
+    help="The key service's own CA, in PEM [env: BINARY_SPLIT_CA_FILE].",
+)
+
 engine_option = click.option(
     "--engine",
     metavar="E",
