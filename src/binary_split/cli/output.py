@@ -93,6 +93,13 @@ def silence_stdout() -> None:
     os.close(silent)
 
 
+def coloured(text: str, **style: Any) -> str:
+    """Return a text in a style of click's, where a terminal may show one; a pipe gets none of it anyway."""
+    from binary_split.config import is_colour_wanted
+
+    return click.style(text, **style) if is_colour_wanted() else text
+
+
 def say(text: str) -> None:
     """Tell the person something, on stderr."""
     click.echo(text, err=True)
@@ -100,7 +107,7 @@ def say(text: str) -> None:
 
 def warn(text: str) -> None:
     """Tell the person something that must not be overlooked."""
-    click.echo(click.style("warning: ", fg="yellow", bold=True) + text, err=True)
+    click.echo(coloured("warning: ", fg="yellow", bold=True) + text, err=True)
 
 
 def describe_error(error: BinarySplitError) -> dict[str, Any]:
@@ -116,9 +123,9 @@ def describe_error(error: BinarySplitError) -> dict[str, Any]:
 
 def report_error(error: BinarySplitError) -> None:
     """Write an error and its hint to stderr."""
-    click.echo(click.style("error: ", fg="red", bold=True) + printable(str(error)), err=True)
+    click.echo(coloured("error: ", fg="red", bold=True) + printable(str(error)), err=True)
     if error.hint:
-        click.echo(click.style("hint: ", fg="cyan") + error.hint, err=True)
+        click.echo(coloured("hint: ", fg="cyan") + error.hint, err=True)
 
 
 def phrase_error(error: BinarySplitError) -> str:
