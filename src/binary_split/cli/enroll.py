@@ -7,14 +7,12 @@ from pathlib import Path
 import click
 
 from binary_split.cli.device_keys import device_key_option, hybrid_option
-from binary_split.cli.options import FILE, ca_file_option, json_option, key_service_option
+from binary_split.cli.options import FILE, NAMED_FILE, ca_file_option, json_option, key_service_option
 from binary_split.cli.output import emit_json, say
 from binary_split.config import LIMITS, load_settings
 from binary_split.errors import ConfigError
 from binary_split.files import is_visible, read_secret, reserved_secret
 from binary_split.unlock.device_key import locate_device_key, make_device_key, read_device_key
-
-_FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command()
@@ -25,7 +23,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--insecure-http", is_flag=True, help="Allow plain http to the key service beyond loopback.")
 @click.option(
     "--token-file",
-    type=_FILE,
+    type=NAMED_FILE,
     metavar="T",
     help="New file for the token (mode 0600) [env: BINARY_SPLIT_TOKEN_FILE].",
 )

@@ -16,7 +16,7 @@ from binary_split.cli.answers import (
     word,
 )
 from binary_split.cli.desks import Place, place_options
-from binary_split.cli.options import json_option
+from binary_split.cli.options import NAMED_FILE, json_option
 from binary_split.cli.output import INTERRUPTED, emit_json, say
 from binary_split.errors import (
     AdministrationForbiddenError,
@@ -28,13 +28,12 @@ from binary_split.errors import (
 from binary_split.keyservice.admin import acts
 from binary_split.keyservice.admin.acts import Act
 
-_FILE = click.Path(path_type=Path, dir_okay=False)
 _FRAGMENT_BYTES = 32
 _PLAIN = click.Choice(("allowed", "enrolled-refused", "refused"))
 _SURELY_NOT_DONE = (AdministrationForbiddenError, KeyServiceUrlError, TokenRejectedError)
 
 _out_option = click.option(
-    "--out", metavar="F", type=_FILE, help="Also write the fragment to this new file (mode 0600)."
+    "--out", metavar="F", type=NAMED_FILE, help="Also write the fragment to this new file (mode 0600)."
 )
 _plain_option = click.option(
     "--plain-release",
@@ -66,7 +65,7 @@ def create(key_id: str, out: Path | None, plain_release: str, as_json: bool, pla
 
 @key.command("import")
 @click.argument("key_id")
-@click.argument("fragment_file", metavar="F", type=_FILE)
+@click.argument("fragment_file", metavar="F", type=NAMED_FILE)
 @_plain_option
 @json_option
 @place_options

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from binary_split.cli.options import json_option
+from binary_split.cli.options import NAMED_FILE, json_option
 from binary_split.cli.output import emit_json, say
 from binary_split.cli.state_option import state_option
 
@@ -48,7 +48,7 @@ def rotate_kek(prepare: bool, as_json: bool, state: Path) -> None:
 
 
 @click.command()
-@click.argument("file", metavar="F", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", metavar="F", type=NAMED_FILE)
 @state_option
 def backup(file: Path, state: Path) -> None:
     """Copy the SQLite database to the new file F, while the service runs. The keys are not in it."""

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 FILE = click.Path(path_type=Path, allow_dash=True)
+"""A file that is read, or - for stdin."""
+NAMED_FILE = click.Path(path_type=Path, dir_okay=False)
+"""A file that must have a name: it is new, kept, or read again later."""
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 
@@ -48,7 +51,7 @@ key_service_option = click.option(
 
 ca_file_option = click.option(
     "--ca-file",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=NAMED_FILE,
     metavar="F",
     help="The key service's own CA, in PEM [env: BINARY_SPLIT_CA_FILE].",
 )
