@@ -349,6 +349,25 @@ class TestOverTheNetwork:
         desk.assert_fails(KeyServiceUnreachableError, "key", "create", "k9", "--out", tmp_path / "f", *gone)
         assert len((tmp_path / "f").read_bytes()) == 32
 
+    def test_it_stays_too_if_the_command_is_interrupted(self, desk: Desk, tmp_path: Path) -> None:
+        def interrupted(*_arguments: object, **_members: object) -> None:
+            raise KeyboardInterrupt
+
+        desk.monkeypatch.setattr("binary_split.cli.remote_desk.RemoteDesk.do", interrupted)
+        (tmp_path / "t").write_text("bsk_x")
+        there = ("--key-service", desk.service.url, "--token-file", tmp_path / "t")
+        ran = desk.run("key", "create", "k9", "--out", tmp_path / "f", *there)
+        assert (ran.status, len((tmp_path / "f").read_bytes())) == (130, 32)
+        assert "not known" in ran.err
+
+    def test_words_of_a_key_service_do_not_steer_a_terminal(self, desk: Desk, tmp_path: Path) -> None:
+        row = {"device_id": "d1", "state": "active", "groups": [], "public_key": None, "label": "\x1b[2Jgone"}
+        page = {"items": [row], "next_cursor": None}
+        desk.monkeypatch.setattr("binary_split.cli.remote_desk.RemoteDesk.do", lambda *_a, **_m: page)
+        (tmp_path / "t").write_text("bsk_x")
+        there = ("--key-service", desk.service.url, "--token-file", tmp_path / "t")
+        assert desk.run("admin", "device", "list", *there).out == "d1  active  -  -  \\x1b[2Jgone\n"
+
     def test_a_change_is_sent_once_though_the_answer_may_be_lost(self, desk: Desk, tmp_path: Path) -> None:
         token = desk.service.store.tokens.issue(None, lifetime=HOUR, scopes=("admin",)).text
         (tmp_path / "t").write_text(token)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -186,12 +187,19 @@ def _make(place: Place, act: Act, out: Path | None, **members: Any) -> dict[str,
         write_secret(out, fragment)
         try:
             return desk.do(act, **members, fragment=_base64(fragment))
-        except BinarySplitError as error:
-            if isinstance(error, KeyServiceError) and not isinstance(error, _SURELY_NOT_DONE):
+        except BaseException as error:
+            if _is_surely_not_done(error):
+                with suppress(OSError):
+                    out.unlink()
+            else:  # no answer came, or Ctrl-C before it
                 say(f"whether the key was made is not known: {out} keeps its fragment")
-            else:
-                out.unlink(missing_ok=True)
             raise
+
+
+def _is_surely_not_done(error: BaseException) -> bool:
+    if isinstance(error, KeyServiceError):
+        return isinstance(error, _SURELY_NOT_DONE)
+    return isinstance(error, BinarySplitError)
 
 
 def _base64(content: bytes) -> str:
