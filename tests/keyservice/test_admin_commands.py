@@ -361,7 +361,13 @@ class TestOverTheNetwork:
         assert "not known" in ran.err
 
     def test_words_of_a_key_service_do_not_steer_a_terminal(self, desk: Desk, tmp_path: Path) -> None:
-        row = {"device_id": "d1", "state": "active", "groups": [], "public_key": None, "label": "\x1b[2Jgone"}
+        row: dict[str, Any] = {
+            "device_id": "d1",
+            "state": "active",
+            "groups": [],
+            "public_key": None,
+            "label": "\x1b[2Jgone",
+        }
         page = {"items": [row], "next_cursor": None}
         desk.monkeypatch.setattr("binary_split.cli.remote_desk.RemoteDesk.do", lambda *_a, **_m: page)
         (tmp_path / "t").write_text("bsk_x")
