@@ -244,6 +244,22 @@ def test_a_place_that_cannot_be_looked_at_is_one_without_an_archive(tmp_path: Pa
     assert not autostart.Candidate(choice).is_due(0.0)
 
 
+def test_a_look_that_fails_as_none_should_is_not_the_last_one(
+    bench: Bench, release: AgeRelease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again = threading.Event()
+    outcomes = iter([RuntimeError("bsk_secret")])
+
+    def fail_once(_place: ArchiveLocation) -> None:
+        if (error := next(outcomes, None)) is not None:
+            raise error
+        again.set()
+
+    monkeypatch.setattr(autostart, "sight", fail_once)
+    with bench.agent("http://127.0.0.1:1", usb=release.path):
+        assert again.wait(20)
+
+
 def test_a_medium_that_hangs_does_not_hold_up_the_end(
     bench: Bench, release: AgeRelease, monkeypatch: pytest.MonkeyPatch
 ) -> None:

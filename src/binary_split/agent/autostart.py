@@ -99,9 +99,15 @@ class Autostart:
     def _watch(self) -> None:
         while not self._ended.is_set():
             for candidate in self._candidates:
-                if not self._unlocker.status().is_running and candidate.is_due(time.monotonic()):
-                    self._unlock(candidate)
+                try:
+                    self._look_at(candidate)
+                except Exception:  # nobody else would begin to look again
+                    LOG.exception("a look for an archive failed as none should")
             self._ended.wait(LIMITS.agent_look_s)
+
+    def _look_at(self, candidate: Candidate) -> None:
+        if not self._unlocker.status().is_running and candidate.is_due(time.monotonic()):
+            self._unlock(candidate)
 
     def _unlock(self, candidate: Candidate) -> None:
         try:
