@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,10 +24,8 @@ from binary_split.errors import (
     ArchiveUnreadableError,
     ConfigError,
 )
-from binary_split.transports import open_source, parse_location, patience, places, registry_source
 from binary_split.transports.http import HttpSource, open_http
 from binary_split.transports.options import HttpOptions
-from tests.transports.conftest import SOON
 
 SIZE = 5 * MIB + 4321
 CONTENT = random.Random(7).randbytes(SIZE)
@@ -291,18 +288,3 @@ def test_what_will_not_be_read_is_not_asked_for_ahead(nginx: PrivateNginx, root:
         for offset in range(MIB, 3 * MIB, MIB // 2):
             assert source.read_at(offset, memoryview(bytearray(10))) == 10
     assert nginx.requests("/expected.age") == 3  # and the first one
-
-
-@pytest.mark.usefixtures("nobody")
-@pytest.mark.parametrize("text", ["https://127.0.0.1:9/x", "oci://127.0.0.1:9/x:y"], ids=["web", "registry"])
-def test_who_looks_for_an_archive_for_long_is_told_once(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    monkeypatch.setattr(patience, "_TOLD_AFTER_S", 0.0)
-    for module in (patience, places, registry_source):
-        monkeypatch.setattr(module, "LIMITS", replace(SOON, fetch_deadline_s=0.3))
-    told: list[str] = []
-    archive = parse_location(text, HttpOptions(note=told.append))
-    with pytest.raises(ArchiveUnreachableError), open_source(archive):
-        pass
-    (note,) = told
-    assert note.startswith("cannot read ")
-    assert note.endswith("; it is asked again, for 0 s in all")
