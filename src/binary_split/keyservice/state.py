@@ -14,7 +14,7 @@ from sqlalchemy import Engine, insert
 
 from binary_split.config import credentials_folder
 from binary_split.errors import KeyStoreStateError
-from binary_split.files import sync_folder, write_secret
+from binary_split.files import is_visible, sync_folder, write_secret
 from binary_split.keyservice.checkpoints import CheckpointFile
 from binary_split.keyservice.clock import Clock, to_seconds, utc_now
 from binary_split.keyservice.database import (
@@ -125,19 +125,33 @@ def connect_state(folder: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> En
     """Return the engine of a state folder's database.
 
     Raises:
-        KeyStoreStateError: no key service is set up there.
+        KeyStoreStateError: no key service is set up there, or this user may not look.
         KeyEncryptionKeyError: the file with the database's URL is open to others: it may hold a password.
         ConfigError: it holds no such URL.
     """
-    url_file = folder / DATABASE_URL_NAME
-    if url_file.is_file():
+    url_file, database = folder / DATABASE_URL_NAME, folder / DATABASE_NAME
+    if has_file(url_file):
         content = read_private(url_file, what="database URL", max_bytes=_URL_BYTES, is_private=True)
         url = parse_postgres_url(content.decode(errors="replace").strip())
         return connect_postgres(url, busy_timeout_s=busy_timeout_s)
-    database = folder / DATABASE_NAME
-    if not database.is_file():
+    if not has_file(database):
         raise KeyStoreStateError(f"no key service is set up in {folder}")
     return connect_database(database, busy_timeout_s=busy_timeout_s)
+
+
+def has_file(path: Path) -> bool:
+    """Whether a file of a state folder is there.
+
+    Raises:
+        KeyStoreStateError: this user may not look into the folder.
+    """
+    try:
+        return path.is_file()
+    except OSError as error:
+        raise KeyStoreStateError(
+            f"cannot look into {path.parent}: {error.strerror or error}",
+            hint="Run this as the user of the key service, whose folder it is.",
+        ) from error
 
 
 def migrate_state(folder: Path) -> None:
@@ -176,7 +190,7 @@ def _refuse_old_state(folder: Path) -> None:
 @contextmanager
 def _made_folder(folder: Path) -> Iterator[None]:
     """Make the folder and its parents for the block; remove those that are new if the block fails."""
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    missing = [path for path in (folder, *folder.parents) if not is_visible(path)]
     try:
         for path in reversed(missing):
             path.mkdir(mode=0o700 if path == folder else 0o755)
