@@ -12,9 +12,11 @@ from typing import TypeVar
 from binary_split.config import LIMITS
 from binary_split.errors import ArchiveUnreachableError
 from binary_split.transports.http_pool import PassingError
+from binary_split.transports.options import Note
 
 _T = TypeVar("_T")
 _MOST_DOUBLINGS = 16
+_TOLD_AFTER_S = 3.0
 
 
 def ask_patiently(
@@ -24,6 +26,7 @@ def ask_patiently(
     patience_s: float,
     ended: threading.Event,
     last_byte: Callable[[], float] = lambda: 0.0,
+    note: Note | None = None,
 ) -> _T:
     """Ask until there is an answer; give up when nobody was given a byte for too long.
 
@@ -33,6 +36,7 @@ def ask_patiently(
         patience_s: how long no byte may come.
         ended: once it is set nothing is waited for any more.
         last_byte: says when a byte came last, in monotonic seconds.
+        note: is told once where it takes long: nothing else tells while an archive is not even found.
 
     Raises:
         ArchiveUnreachableError: it was given up, or nothing is waited for any more.
@@ -50,6 +54,9 @@ def ask_patiently(
                 attempt = 0
             if time.monotonic() - max(started, last_byte()) > patience_s:
                 raise ArchiveUnreachableError(f"cannot read {what}: {error}") from error
+            if note is not None and time.monotonic() - started > _TOLD_AFTER_S:
+                note(f"cannot read {what}: {error}; it is asked again, for {patience_s:.0f} s in all")
+                note = None
             ended.wait(pause_s(attempt, error, most_s=patience_s))
             attempt += 1
 
