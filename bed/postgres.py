@@ -10,6 +10,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from bed import processes
 from bed.private import PrivateServer
 from bed.unavailable import Unavailable
 
@@ -53,7 +54,8 @@ class PrivatePostgres(PrivateServer):
                 "--locale=C",
                 "-D",
             )
-        command = [str(find_program("postgres")), "-D", str(self.folder / "data"), "-k", str(self.folder)]
+        command = [*processes.ending_with_parent(), str(find_program("postgres"))]
+        command += ["-D", str(self.folder / "data"), "-k", str(self.folder)]
         for setting in ("listen_addresses=", "unix_socket_permissions=0700", *self._settings):
             command += ["-c", setting]
         if not self._launch(command, self._is_up, user=_user(), cwd=self.folder):
