@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ from binary_split.errors import (
 )
 from binary_split.transports.http import HttpSource, open_http
 from binary_split.transports.options import HttpOptions
+from tests.transports.conftest import SOON, set_limits
 
 SIZE = 5 * MIB + 4321
 CONTENT = random.Random(7).randbytes(SIZE)
@@ -135,7 +137,10 @@ def own_nginx(nginx: PrivateNginx, root: Path, authority: Identity) -> Iterator[
         yield server
 
 
-def test_a_server_that_goes_away_for_a_while_is_waited_for(own_nginx: PrivateNginx) -> None:
+def test_a_server_that_goes_away_for_a_while_is_waited_for(
+    own_nginx: PrivateNginx, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_limits(monkeypatch, replace(SOON, http_patience_s=20))  # as long as a start takes on a busy machine
     with open_http(f"{own_nginx.url}/bundle.age") as source, ThreadPoolExecutor(1) as reader:
         assert source.read_at(0, memoryview(bytearray(10))) == 10
         own_nginx.end()
@@ -143,7 +148,7 @@ def test_a_server_that_goes_away_for_a_while_is_waited_for(own_nginx: PrivateNgi
         reading = reader.submit(source.read_at, 5 * MIB, memoryview(target))
         time.sleep(0.5)
         own_nginx.launch()
-        assert reading.result(timeout=10) == 1000
+        assert reading.result(timeout=20) == 1000
     assert bytes(target) == CONTENT[5 * MIB : 5 * MIB + 1000]
 
 
