@@ -78,7 +78,9 @@ class PrivatePostgres(PrivateServer):
         self._process = None
         # The children have groups of their own; they end when they find the postmaster dead.
         deadline = time.monotonic() + self.stop_timeout_s
-        while _holders(self.folder / "data") and time.monotonic() < deadline:
+        while holders := _holders(self.folder / "data"):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"processes of {self.folder} do not end: {holders}")
             time.sleep(0.02)
         (self.folder / "data" / "postmaster.pid").unlink(missing_ok=True)
 

@@ -25,7 +25,7 @@ from bed.dockerd import PrivateDockerd
 from binary_split.cli.docker_signals import _InterruptOnce, end_with_docker
 from tests.archives import FRAGMENT
 from tests.commandline import CommandLine, Ran
-from tests.engines.conftest import wait_for_none
+from tests.engines.conftest import stopped, wait_for_none
 from tests.releases import KEY, AgeRelease, make_age_release
 
 pytestmark = pytest.mark.slow  # each test runs programs
@@ -328,15 +328,6 @@ def in_a_session(command: list[str], environment: dict[str, str]) -> Iterator[su
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-
-
-@contextmanager
-def stopped(pid: int) -> Iterator[None]:
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 @pytest.fixture(scope="session")
