@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import gc
 import logging
-import signal
 import socket
 import ssl
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -29,7 +27,7 @@ from binary_split.service import systemd
 from binary_split.service.listener import listener_url, open_listener, unix_listener
 from binary_split.service.log_lines import log_json_lines
 from binary_split.service.metrics import metrics_listener
-from binary_split.service.server import build_server, run_server
+from binary_split.service.server import build_server, run_server, stop_on_signals
 from binary_split.service.tls import TlsFiles, tls_context
 from binary_split.transports.configured import configured
 from binary_split.transports.options import HttpOptions
@@ -107,9 +105,7 @@ def serve_agent(
             is_ending=lambda: server.should_exit,
         )
         server = build_server(create_app(around), context, head_s=limits.head_s)
-        # uvicorn raises the signal again when it has stopped: that is a success, not a death by signal.
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda _number, _frame: sys.exit(0))
+        stop_on_signals(server)
         gc.collect()
         gc.freeze()  # what is there by now stays, and need not be looked through for garbage again
         on_listening(url)

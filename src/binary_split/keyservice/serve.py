@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import gc
-import signal
 import ssl
-import sys
 from collections.abc import Callable
 
 from binary_split.keyservice.app import create_app
@@ -16,7 +14,7 @@ from binary_split.service import systemd
 from binary_split.service.listener import listener_url, open_listener
 from binary_split.service.log_lines import log_json_lines
 from binary_split.service.metrics import metrics_listener
-from binary_split.service.server import Server, build_server, run_server
+from binary_split.service.server import Server, build_server, run_server, stop_on_signals
 from binary_split.service.tls import TlsFiles, tls_context
 
 
@@ -51,9 +49,7 @@ def serve_store(
     ):
         log_json_lines()
         server = build_store_server(store, context, guards)
-        # uvicorn raises the signal again when it has stopped: that is a success, not a death by signal.
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda _number, _frame: sys.exit(0))
+        stop_on_signals(server)
         store.start()
         # What is there by now stays: looking through it for garbage stopped every request for 50 ms.
         gc.collect()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import socket
 import ssl
 from collections.abc import Sequence
@@ -73,6 +74,16 @@ def build_server(
     config.load()
     config.ssl = context  # ours: its versions are stated, and no passphrase is asked for on a terminal
     return Server(config)
+
+
+def stop_on_signals(server: Server) -> None:
+    """Have SIGTERM and SIGINT end the server well, also before it runs and when it has stopped.
+
+    uvicorn has them to itself only while it runs, and raises them again afterwards. Nothing is raised out of
+    a handler: it would come anywhere, into an import or between two steps of the event loop.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, server.handle_exit)
 
 
 def run_server(server: uvicorn.Server, listener: socket.socket, *, threads: int = 8) -> None:
