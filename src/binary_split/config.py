@@ -299,6 +299,11 @@ def default_state_folder(environ: Mapping[str, str] = os.environ) -> Path:
     return Path(home) / "binary-split"
 
 
+def is_colour_wanted(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether a terminal may get colours: not with ``NO_COLOR`` (no-color.org), nor a dumb one."""
+    return not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
+
+
 def source_date_epoch(environ: Mapping[str, str] = os.environ) -> int | None:
     """Return ``SOURCE_DATE_EPOCH``, the time that a reproducible build pretends to be at, in seconds.
 

@@ -144,6 +144,16 @@ def _give_name(descriptor: int, path: Path) -> None:
         os.close(folder)
 
 
+def is_visible(path: Path) -> bool:
+    """Whether something is there as far as this user may see; pathlib's own way raises in a closed folder."""
+    return os.path.exists(path)  # noqa: PTH110
+
+
+def is_visible_folder(path: Path) -> bool:
+    """Whether a folder is there as far as this user may see."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
 def sync_folder(folder: Path) -> None:
     """Make a rename in a folder survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -226,6 +236,8 @@ def read_secret(path: Path, *, what: str, max_bytes: int, is_private: bool = Fal
     """
     try:
         if str(path) == "-":
+            if sys.stdin is None:  # the program was started with it closed
+                raise SecretFileError(f"there is no stdin to read the {what} from")
             secret = sys.stdin.buffer.read(max_bytes + 1)
         else:
             with path.open("rb") as file:

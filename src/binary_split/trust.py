@@ -27,14 +27,19 @@ def load_trusted_keys(files: Iterable[Path], folder: Path | None) -> tuple[Publi
         ConfigError: a file or the folder cannot be read, a file is no Ed25519 public key, or there are more
             than ``LIMITS.trusted_keys``; names the file.
     """
-    paths = [*files, *(_list_folder(folder) if folder is not None else ())]
+    paths = [*files, *(list_key_files(folder) if folder is not None else ())]
     keys = tuple(dict.fromkeys(_read_key(path) for path in paths))
     if len(keys) > LIMITS.trusted_keys:
         raise ConfigError(f"{len(keys)} trusted keys are too many: at most {LIMITS.trusted_keys}")
     return keys
 
 
-def _list_folder(folder: Path) -> list[Path]:
+def list_key_files(folder: Path) -> list[Path]:
+    """Return the files of a folder that must hold trusted keys, by name.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
     try:
         names = sorted(os.listdir(folder))  # noqa: PTH208 - unlike iterdir it fails at once, and here
     except OSError as error:

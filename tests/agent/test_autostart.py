@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -216,12 +217,12 @@ def test_what_is_not_granted_yet_is_asked_for_again_much_later(tmp_path: Path) -
     path = tmp_path / "bundle.age"
     path.write_bytes(b"some bytes")
     os.utime(path, (1, 1))
-    course = autostart.Course(ArchiveChoice("shipped", path))
-    assert course.is_due(0.0)
+    candidate = autostart.Candidate(ArchiveChoice("shipped", path))
+    assert candidate.is_due(0.0)
     refused = Status(1, State.ERROR, 0.0, failure=Failure(FragmentNotFoundError.code, "no grant"))
-    course.note(refused, 0.0)
-    assert not course.is_due(0.7 * LIMITS.agent_grant_s)
-    assert course.is_due(1.3 * LIMITS.agent_grant_s)
+    candidate.note(refused, 0.0)
+    assert not candidate.is_due(0.7 * LIMITS.agent_grant_s)
+    assert candidate.is_due(1.3 * LIMITS.agent_grant_s)
 
 
 def test_the_newest_archive_in_a_folder_is_told_by_its_content(tmp_path: Path, release: AgeRelease) -> None:
@@ -234,6 +235,46 @@ def test_the_newest_archive_in_a_folder_is_told_by_its_content(tmp_path: Path, r
     (tmp_path / "notes.age").write_text("no archive")
     make_sealed(tmp_path / "cbc", "1.0.0", ("azaion/flights",)).path.rename(tmp_path / "old.cbc")
     assert find_newest(tmp_path).name == "newest.iso"
+
+
+def test_a_place_that_cannot_be_looked_at_is_one_without_an_archive(tmp_path: Path) -> None:
+    choice = ArchiveChoice("closed", tmp_path / ("x" * 300))  # as in a folder that is closed to the agent
+    with pytest.raises(ArchiveUnreadableError, match="cannot look at"):
+        choice.locate()
+    assert not autostart.Candidate(choice).is_due(0.0)
+
+
+def test_a_look_that_fails_as_none_should_is_not_the_last_one(
+    bench: Bench, release: AgeRelease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again = threading.Event()
+    outcomes = iter([RuntimeError("bsk_secret")])
+
+    def fail_once(_place: ArchiveLocation) -> None:
+        if (error := next(outcomes, None)) is not None:
+            raise error
+        again.set()
+
+    monkeypatch.setattr(autostart, "sight", fail_once)
+    with bench.agent("http://127.0.0.1:1", usb=release.path):
+        assert again.wait(20)
+
+
+def test_a_medium_that_hangs_does_not_hold_up_the_end(
+    bench: Bench, release: AgeRelease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looking, plugged_out = threading.Event(), threading.Event()
+
+    def hang(_place: ArchiveLocation) -> None:
+        looking.set()
+        assert plugged_out.wait(20)
+
+    monkeypatch.setattr(autostart, "sight", hang)
+    monkeypatch.setattr(autostart, "_END_S", 0.1)
+    with bench.agent("http://127.0.0.1:1", usb=release.path):
+        assert looking.wait(20)
+    assert not plugged_out.is_set()
+    plugged_out.set()
 
 
 @pytest.mark.parametrize("there", [True, False])

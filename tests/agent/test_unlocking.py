@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -134,6 +136,20 @@ def test_readiness_is_asked_of_the_engine_again(place: Place, monkeypatch: pytes
         monkeypatch.setattr("binary_split.agent.unlocker.LIMITS", Limits(agent_proof_s=0.0))
         assert not unlocker.check_ready()
         assert unlocker.status().state == "idle"
+
+
+def test_soon_after_a_boot_readiness_is_proven_as_at_any_time(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with place.unlocker() as unlocker:
+        unlocker.begin(UnlockWish())
+        assert _wait(unlocker).state == "ready"
+    (Path(place.engine.removeprefix("oci:")) / "index.json").unlink()
+    clock = SimpleNamespace(monotonic=lambda: 5.0, time=time.time)  # it begins with the boot
+    monkeypatch.setattr("binary_split.agent.unlocker.time", clock)
+    # what is there cannot be found out yet
+    with Journal(place.state, open_engine(place.engine).describe()).locked(), place.unlocker() as unlocker:
+        assert not unlocker.check_ready()
 
 
 @pytest.mark.fault(38)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from binary_split.archive.age import (
 from binary_split.errors import ConfigError, KeyServiceUrlError, OutputError
 from binary_split.model import Fragment
 from tests.cli.stock_age import FRAGMENT, KEY_ID, MINE, OTHER, PAYLOAD, SOURCE, Shell
+from tests.running import run_python
 
 pytestmark = pytest.mark.slow  # each test runs the program
 
@@ -175,6 +177,15 @@ def test_an_identity_file_is_not_overwritten(shell: Shell) -> None:
     result = shell.run("identity", "--fragment-file", "f", "-o", path)
     assert result.returncode == OutputError.exit_code
     assert path.read_bytes() == b"precious"
+
+
+def test_a_reader_of_the_help_that_leaves_is_no_traceback() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    module = "from binary_split.cli.age_plugin import main; main()"
+    done = run_python(module, "--help", stdout=writer)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")
 
 
 def test_run_by_hand_it_says_what_it_is_for(shell: Shell) -> None:

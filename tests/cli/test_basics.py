@@ -14,6 +14,7 @@ import pytest
 
 from bed.images import build_release
 from binary_split import __version__
+from binary_split.errors import EngineAnswerError, JournalError
 from tests.running import CLI, child_environment, python, run_cli, started
 from tests.sealed import seal_same
 from tests.test_facade import write_sparse_archive
@@ -170,6 +171,34 @@ def test_a_failure_leaves_an_older_output_as_it_was(shelf: Shelf) -> None:
     assert done.returncode == 12
     assert shelf.left == ["x.tar"]
     assert (shelf.out / "x.tar").read_bytes() == b"older"
+
+
+CLOSED = "x" * 300  # like what lies in a folder that is closed to this user, it cannot even be looked at
+FROM_FILE = ["--fragment-file", "fragment"]
+ENROL = ["enroll", "code", "--key-service", "http://127.0.0.1:1", "--token-file", "token"]
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        (["inspect", f"{CLOSED}.001"], 11),
+        (["unlock", "missing", "--version", "1", "--engine", "oci:images", *FROM_FILE], 11),
+        (["check", "--version", "1", "--state", CLOSED, "--engine", "oci:images"], JournalError.exit_code),
+        (["check", "--version", "1", "--engine", f"oci:{CLOSED}"], EngineAnswerError.exit_code),
+        (["doctor", "--state", CLOSED, "--engine", f"oci:{CLOSED}"], 90),
+        (["key", "list", "--state", CLOSED], 61),
+        (["keyservice", "init", "--state", CLOSED], 61),
+        (["keyservice", "backup", "file", "--state", CLOSED], 61),
+        ([*ENROL, "--device-key", CLOSED], 5),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else None,
+)
+def test_what_cannot_be_looked_at_is_an_error_of_ours(line: list[str], code: int, tmp_path: Path) -> None:
+    environment = child_environment(BINARY_SPLIT_STATE=str(tmp_path / "state"))
+    done = run_cli(*line, cwd=tmp_path, env=environment)
+    assert done.returncode == code, done.stderr
+    assert b"error: " in done.stderr
+    assert b"broke" not in done.stdout
 
 
 @pytest.mark.fault(25)
@@ -363,6 +392,44 @@ def test_a_reader_that_leaves_early_is_no_traceback(shelf: Shelf, line: list[str
     done = run_cli(*line, shelf.archive, "--fragment-file", shelf.fragment, stdout=writer)
     os.close(writer)
     assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize("line", [["inspect", "--json"], ["inspect"], ["decrypt", "-o", "-"]], ids=" ".join)
+def test_a_full_disk_behind_stdout_is_an_error_of_ours(shelf: Shelf, line: list[str]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = run_cli(*line, shelf.archive, "--fragment-file", shelf.fragment, stdout=full)
+    assert done.returncode == 5
+    assert done.stderr.startswith(b"error: cannot write to stdout: No space left on device\nhint: ")
+    assert len(done.stderr.splitlines()) == 2
+
+
+def test_a_full_disk_behind_the_events_is_told_when_the_work_is_done(shelf: Shelf) -> None:
+    line = ("decrypt", shelf.archive, "--fragment-file", shelf.fragment, "-o", shelf.out / "x")
+    with Path("/dev/full").open("wb") as full:
+        done = run_cli(*line, "--progress", "json", stdout=full)
+    assert (done.returncode, shelf.left) == (5, ["x"])
+
+
+@pytest.mark.parametrize(
+    ("line", "closed", "code"),
+    [
+        (["decrypt", "-", "--fragment-file", "fragment", "-o", "out/x"], 0, 11),
+        (["decrypt", "release.cbc", "--fragment-file", "-", "-o", "out/x"], 0, 4),
+        (["decrypt", "release.cbc", "--fragment-file", "fragment", "-o", "-"], 1, 5),
+    ],
+)
+def test_a_stream_that_is_closed_is_an_error_of_ours(
+    shelf: Shelf, line: list[str], closed: int, code: int
+) -> None:
+    done = run_cli(*line, cwd=shelf.folder, preexec_fn=lambda: os.close(closed))
+    assert done.returncode == code
+    assert b"error: there is no std" in done.stderr
+    assert shelf.left == []
+
+
+def test_inspect_does_not_pass_over_what_does_not_open_a_cbc_archive(shelf: Shelf) -> None:
+    done = run_cli("inspect", shelf.archive, "--identity", shelf.fragment)
+    assert (done.returncode, done.stdout) == (3, b"")
 
 
 def test_a_reader_that_leaves_in_the_middle_is_no_traceback(shelf: Shelf, tmp_path: Path) -> None:

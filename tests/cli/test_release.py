@@ -118,15 +118,15 @@ def test_it_costs_a_use_and_a_refusal_leaves_no_file(desk: Desk) -> None:
     desk.grant(uses=1)
     assert desk.release().status == 0
     desk.sealed.unlink()
-    desk.release().assert_failed(68, "used-up")
+    desk.release().assert_failed(68, "every use is spent")
     assert not desk.sealed.exists()
 
 
 @pytest.mark.parametrize(
     ("device", "key", "words", "status"),
     [
-        ("drone-7", "acme-2026", "no-grant", 68),
-        ("drone-7", "k", "no-such-key", 67),
+        ("drone-7", "acme-2026", "no grant gives it now", 68),
+        ("drone-7", "k", "no such key", 67),
         ("nobody", "acme-2026", "nobody", 67),
     ],
 )

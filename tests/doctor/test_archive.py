@@ -237,6 +237,14 @@ class TestTrustedKeys:
         assert found.verdict is Verdict.WARNING
         assert f"chmod o-w {other_publisher}" in found.cure
 
+    def test_what_else_lies_in_the_folder_is_no_key(self, publisher: Path, tmp_path: Path) -> None:
+        (tmp_path / "vendor.pub").write_bytes(publisher.read_bytes())
+        (tmp_path / "README").touch()
+        (tmp_path / "README").chmod(0o666)
+        (tmp_path / "link").symlink_to(tmp_path / "gone")
+        found = check("trusted-keys", trusted_keys_folder=tmp_path)
+        assert found.verdict is Verdict.OK, found
+
 
 class TestDeviceKey:
     @pytest.mark.parametrize("hybrid", [False, True], ids=["x25519", "hybrid"])

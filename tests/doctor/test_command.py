@@ -91,6 +91,13 @@ def test_a_terminal_gets_signs_words_and_lines_that_fit(device: CommandLine) -> 
     assert max(map(len, table.splitlines())) <= 80
 
 
+@pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
+def test_who_wants_no_colours_gets_none(device: CommandLine, name: str, value: str) -> None:
+    coloured = {"TERM": "xterm", "NO_COLOR": ""}
+    assert "\x1b[31m" in read_terminal(device, "doctor", "nowhere.age", **coloured)
+    assert "\x1b" not in read_terminal(device, "doctor", "nowhere.age", **{**coloured, name: value})
+
+
 def test_a_terminal_without_these_signs_gets_others(device: CommandLine) -> None:
     shown = read_terminal(device, "doctor", "nowhere.age", PYTHONIOENCODING="ascii", NO_COLOR="1")
     plain = re.sub(r"\x1b\[[0-9;]*m", "", shown)

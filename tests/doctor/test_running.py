@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 import threading
 import time
@@ -46,6 +47,20 @@ def test_a_check_that_breaks_leaves_the_others_as_they_were(
     assert changed.cure
     others = [(finding.name, finding.verdict) for finding in before if finding.name != broken]
     assert [(finding.name, finding.verdict) for finding in after if finding.name != broken] == others
+
+
+@pytest.mark.slow
+def test_a_library_that_is_too_old_for_us_leaves_the_checks_that_tell_of_it(tmp_path: Path) -> None:
+    program = """
+import sys
+sys.modules["cryptography.hazmat.primitives.hpke"] = None  # as before it had one
+from binary_split.cli.main import main
+main()
+"""
+    done = run_python(program, "doctor", "--json", "--engine", f"oci:{tmp_path}")
+    assert done.returncode == 90, done.stderr
+    verdicts = {row["name"]: row["verdict"] for row in json.loads(done.stdout)["checks"]}
+    assert (list(verdicts), verdicts["software"]) == (list(CHECKS), "ok")
 
 
 @pytest.mark.slow

@@ -23,6 +23,7 @@ from binary_split.errors import (
     ConfigError,
     KeyServiceUnavailableError,
     KeyServiceUnreachableError,
+    KeyStoreStateError,
     OutputError,
     RecordConflictError,
     RecordError,
@@ -113,6 +114,15 @@ class TestKeys:
         assert desk("key", "policy", "k3", "refused")["plain_release"] == "refused"
         assert desk("key", "retire", "k3")["state"] == "retired"
         assert desk("key", "destroy", "k3", "--yes")["state"] == "destroyed"
+
+    @pytest.mark.parametrize(("typed", "hint"), [("", True), ("n\n", False), ("\n", False)])
+    def test_without_a_yes_nothing_is_destroyed(self, desk: Desk, typed: str, hint: bool) -> None:
+        desk.monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+        ran = desk.run("key", "destroy", "k1")
+        assert (ran.status, ran.out) == (130, "")
+        assert "nothing was erased" in ran.err
+        assert ("--yes" in ran.err) is hint
+        assert desk("key", "show", "k1")["state"] == "active"
 
     def test_a_fragment_that_is_wanted_in_a_file_is_the_one_that_is_released(
         self, desk: Desk, tmp_path: Path
@@ -215,10 +225,10 @@ class TestSecrets:
 
     def test_a_secret_whose_file_exists_is_not_issued(self, desk: Desk, tmp_path: Path) -> None:
         (tmp_path / "t").write_text("precious")
-        before = len(desk.service.store.tokens.list())
+        before = len(desk.service.store.tokens.page().rows)
         desk.assert_fails(OutputError, "token", "issue", "--key", "k1", "--out", tmp_path / "t")
         assert (tmp_path / "t").read_text() == "precious"
-        assert len(desk.service.store.tokens.list()) == before
+        assert len(desk.service.store.tokens.page().rows) == before
 
     def test_a_token_given_for_its_id_is_not_repeated(self, desk: Desk) -> None:
         desk.assert_fails(RecordMissingError, "token", "revoke", "bsk_secret")
@@ -319,6 +329,18 @@ class TestOverTheNetwork:
         both = ("--state", tmp_path, *url, "--token-file", tmp_path / "t")
         desk.assert_fails(ConfigError, "key", "list", *both, saying="two places")
 
+    def test_the_environment_may_name_the_authority_and_not_the_place(
+        self, desk: Desk, tmp_path: Path
+    ) -> None:
+        desk.place = ()
+        desk.monkeypatch.setenv("BINARY_SPLIT_CA_FILE", str(desk.service.client.verify))
+        desk.monkeypatch.setenv("BINARY_SPLIT_KEY_SERVICE", desk.service.url)
+        token = desk.service.store.tokens.issue(None, lifetime=HOUR, scopes=("admin",)).text
+        (tmp_path / "t").write_text(token)
+        there = ("--key-service", desk.service.url, "--token-file", tmp_path / "t")
+        assert [row["key_id"] for row in desk("key", "list", *there)] == ["k1"]
+        desk.assert_fails(KeyStoreStateError, "key", "list")
+
     def test_a_fragment_stays_in_its_file_if_nobody_knows_whether_the_key_was_made(
         self, desk: Desk, tmp_path: Path
     ) -> None:
@@ -326,6 +348,31 @@ class TestOverTheNetwork:
         gone = ("--key-service", "http://127.0.0.1:9", "--token-file", tmp_path / "t")
         desk.assert_fails(KeyServiceUnreachableError, "key", "create", "k9", "--out", tmp_path / "f", *gone)
         assert len((tmp_path / "f").read_bytes()) == 32
+
+    def test_it_stays_too_if_the_command_is_interrupted(self, desk: Desk, tmp_path: Path) -> None:
+        def interrupted(*_arguments: object, **_members: object) -> None:
+            raise KeyboardInterrupt
+
+        desk.monkeypatch.setattr("binary_split.cli.remote_desk.RemoteDesk.do", interrupted)
+        (tmp_path / "t").write_text("bsk_x")
+        there = ("--key-service", desk.service.url, "--token-file", tmp_path / "t")
+        ran = desk.run("key", "create", "k9", "--out", tmp_path / "f", *there)
+        assert (ran.status, len((tmp_path / "f").read_bytes())) == (130, 32)
+        assert "not known" in ran.err
+
+    def test_words_of_a_key_service_do_not_steer_a_terminal(self, desk: Desk, tmp_path: Path) -> None:
+        row: dict[str, Any] = {
+            "device_id": "d1",
+            "state": "active",
+            "groups": [],
+            "public_key": None,
+            "label": "\x1b[2Jgone",
+        }
+        page = {"items": [row], "next_cursor": None}
+        desk.monkeypatch.setattr("binary_split.cli.remote_desk.RemoteDesk.do", lambda *_a, **_m: page)
+        (tmp_path / "t").write_text("bsk_x")
+        there = ("--key-service", desk.service.url, "--token-file", tmp_path / "t")
+        assert desk.run("admin", "device", "list", *there).out == "d1  active  -  -  \\x1b[2Jgone\n"
 
     def test_a_change_is_sent_once_though_the_answer_may_be_lost(self, desk: Desk, tmp_path: Path) -> None:
         token = desk.service.store.tokens.issue(None, lifetime=HOUR, scopes=("admin",)).text

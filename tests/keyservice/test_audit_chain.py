@@ -157,7 +157,7 @@ def test_an_altered_checkpoint_is_refused_and_a_torn_one_is_passed_over(filled: 
     whole = file.read_bytes()
     file.write_bytes(whole + b'{"seq": 99')
     assert filled.audit.verify().seq == RECORDS
-    filled.tokens.revoke(filled.tokens.list()[0].token_id)
+    filled.tokens.revoke(filled.tokens.page().rows[0].token_id)
     assert [line.seq for line in read_checkpoints(file, _public(place))][-1] == RECORDS + 1
     file.write_bytes(whole.replace(b'"seq":10', b'"seq":11'))
     with pytest.raises(AuditBrokenError, match="signature"):
@@ -190,7 +190,7 @@ def test_an_act_that_cannot_be_recorded_is_not_done(any_store: Store, place: Pla
     with pytest.raises(KeyStoreError):
         any_store.devices.add("d1")
     place.sql("ALTER TABLE elsewhere RENAME TO audit")
-    assert [key.key_id for key in any_store.keys.list()] == ["k1"]
+    assert [key.key_id for key in any_store.keys.page().rows] == ["k1"]
     assert any_store.devices.page().rows == ()
 
 

@@ -94,13 +94,22 @@ def test_a_held_turn_in_the_chain_is_503_and_recovers(breakable: Service) -> Non
 
 
 def test_a_database_url_holds_no_surprise(tmp_path: Path, postgres_place: Place) -> None:
-    for text in ("", "sqlite:///x", "postgresql://host", "mysql://u:p@h/d"):
+    for text in ("", "sqlite:///x", "postgresql://host", "mysql://u:p@h/d", "postgresql://u:p@ss:word@h/d"):
         with pytest.raises(ConfigError) as caught:
             parse_postgres_url(text)
         assert "u:p" not in str(caught.value)
+        assert caught.value.__context__ is None, "what it would show may be a part of the password"
     (postgres_place.folder / "database-url").chmod(0o644)
     with pytest.raises(KeyEncryptionKeyError, match="open to others"):
         postgres_place.open()
+
+
+def test_an_option_in_the_url_that_libpq_does_not_know_is_no_damage(postgres_place: Place) -> None:
+    file = postgres_place.folder / "database-url"
+    file.write_text(file.read_text().strip() + ("&" if "?" in file.read_text() else "?") + "nonsense=1")
+    with pytest.raises(KeyStoreStateError, match="nonsense") as caught:
+        postgres_place.open()
+    assert "options" in caught.value.hint
 
 
 def test_a_database_that_is_a_key_service_already_is_not_taken_over(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import sqlite3
+import threading
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -11,6 +14,8 @@ import pytest
 from sqlalchemy import event
 
 from binary_split.errors import KeyStoreDamagedError, KeyStoreStateError
+from binary_split.keyservice import checkpoint_times, checkpoints, group_commit
+from binary_split.keyservice.group_commit import GroupCommit
 from binary_split.keyservice.releases import ReleaseRequest
 from binary_split.keyservice.state import open_state
 from binary_split.keyservice.store import Store
@@ -75,6 +80,49 @@ def test_a_full_disk_is_503_until_there_is_room(own_service: Service) -> None:
     store.audit.verify()
 
 
+def test_a_defect_beside_the_releases_is_logged_and_ends_none_of_them(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    failed = threading.Event()
+
+    def fail() -> None:
+        failed.set()
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(group_commit, "_IDLE_S", 0.01)
+    commits: GroupCommit[int, int] = GroupCommit(lambda batch: batch, idle=fail)
+    commits.start()
+    assert failed.wait(5)
+    assert [commits.submit(number).result(5) for number in (1, 2)] == [1, 2]
+    commits.stop()
+    assert "beside the releases" in caplog.text
+
+
+def test_a_process_that_is_stopped_while_it_writes_a_checkpoint_keeps_no_fragment_back(
+    state: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(checkpoints, "_LOCK_S", 0.05)
+    monkeypatch.setattr(checkpoint_times, "CHECKPOINT_EVERY_S", 0.0)
+    monkeypatch.setattr(group_commit, "_IDLE_S", 0.01)
+    store = open_state(state)
+    store.keys.add("k1", Fragment(FRAGMENT))
+    token = store.tokens.issue("k1", lifetime=HOUR)
+    with (state / "audit-checkpoints").open("ab") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        store.start()
+        end = time.monotonic() + 10
+        while "another process has held" not in caplog.text:
+            assert time.monotonic() < end
+            asked = store.submit_release(ReleaseRequest(token=token.text))
+            assert asked.result(10).fragment.reveal() == FRAGMENT
+        with pytest.raises(KeyStoreStateError, match="another process has held"):
+            store.tokens.revoke(token.record.token_id)
+    assert store.tokens.find_id(token.record.token_id).revoked is not None
+    store.close()
+    assert store.audit.verify().seq
+    store.close()
+
+
 @pytest.mark.fault(52)
 def test_a_full_disk_is_named_and_leaves_the_store_usable(store: Store) -> None:
     token = store.tokens.issue("k1", lifetime=HOUR).text
@@ -86,7 +134,7 @@ def test_a_full_disk_is_named_and_leaves_the_store_usable(store: Store) -> None:
 
     with pytest.raises(KeyStoreStateError, match="full"):
         store.keys.add("big", Fragment(bytes(60_000)))
-    assert [key.key_id for key in store.keys.list()] == ["k1"]
+    assert [key.key_id for key in store.keys.page().rows] == ["k1"]
     assert store.release(token).reveal() == FRAGMENT
 
 

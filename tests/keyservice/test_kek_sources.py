@@ -151,6 +151,27 @@ def test_a_transit_engine_that_refuses_or_is_away_is_named_without_the_token(
         open_state(source.state)
 
 
+def test_a_missing_ca_file_is_a_transit_engine_that_cannot_be_asked(
+    transit_server: TransitServer, tmp_path: Path
+) -> None:
+    source = _from_transit(tmp_path, transit_server)
+    document = json.loads(source.kek.read_bytes())
+    document["transit"] |= {"url": "https://127.0.0.1:9", "ca_file": str(tmp_path / "away.pem")}
+    source.kek.write_text(json.dumps(document))
+    with pytest.raises(KeyEncryptionKeyError, match="transit engine at"):
+        open_state(source.state)
+
+
+def test_a_garbled_vault_token_is_named_as_what_to_check(
+    transit_server: TransitServer, tmp_path: Path
+) -> None:
+    source = _from_transit(tmp_path, transit_server)
+    (source.state / "vault-token").write_bytes(b"hvs.\xff")
+    with pytest.raises(KeyEncryptionKeyError, match="transit engine at") as caught:
+        open_state(source.state)
+    assert "vault-token" in caught.value.hint
+
+
 def test_a_wrapped_key_that_was_altered_is_refused(transit_server: TransitServer, tmp_path: Path) -> None:
     source = _from_transit(tmp_path, transit_server)
     document = json.loads(source.kek.read_bytes())

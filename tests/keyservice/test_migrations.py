@@ -92,11 +92,11 @@ def test_an_old_state_is_refused_until_it_is_migrated_and_then_its_tokens_work(
     migrate_state(old_state)
     store = open_state(old_state, clock=clock)
     assert store.release(OLD_TOKEN).reveal() == FRAGMENT
-    assert [token.label for token in store.tokens.list()] == ["old", "old"]
+    assert [token.label for token in store.tokens.page().rows] == ["old", "old"]
     assert store.tokens.find(OLD_TOKEN).scopes == {"fragment:read"}  # type: ignore[union-attr]
-    states = [token.state_at(clock()) for token in store.tokens.list()]
+    states = [token.state_at(clock()) for token in store.tokens.page().rows]
     assert states == ["active", "revoked"]
-    assert [key.state for key in store.keys.list()] == ["active", "active"]
+    assert [key.state for key in store.keys.page().rows] == ["active", "active"]
     assert (old_state / "audit-key").stat().st_mode & 0o777 == 0o600
     store.audit.verify()
     store.close()

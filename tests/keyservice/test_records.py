@@ -18,7 +18,7 @@ from tests.keyservice.conftest import FRAGMENT, HOUR, Hands
 @pytest.mark.parametrize("key_id", ["k", "0", "a.b_c-d", "a" * 64])
 def test_a_key_id_may_be_64_of_its_characters(store: Store, key_id: str) -> None:
     store.keys.add(key_id, Fragment(b"x"))
-    assert key_id in [key.key_id for key in store.keys.list()]
+    assert key_id in [key.key_id for key in store.keys.page().rows]
 
 
 @pytest.mark.parametrize("key_id", ["", "a" * 65, "-a", ".a", "_a", "A", "a b", "a/b", "ä", "a\n", "a\x00"])
@@ -40,8 +40,8 @@ def test_a_key_that_cannot_be_handed_over_is_not_stored(store: Store, tmp_path: 
         store.keys.add("k2", Fragment(b"x"), deliver=deliver)
     with pytest.raises(OutputError), secret_output(taken) as deliver:
         store.tokens.issue("k1", lifetime=HOUR, deliver=deliver)
-    assert [key.key_id for key in store.keys.list()] == ["k1"]
-    assert store.tokens.list() == []
+    assert [key.key_id for key in store.keys.page().rows] == ["k1"]
+    assert store.tokens.page().rows == ()
     assert taken.read_bytes() == b"precious"
 
 
@@ -117,9 +117,9 @@ def test_tokens_are_listed_with_their_state(store: Store, clock: Hands) -> None:
     third = store.tokens.issue("k1", lifetime=2 * HOUR).record
     store.tokens.revoke(third.token_id)
     clock.time += HOUR
-    listed = {one.token_id: one.state_at(clock()) for one in store.tokens.list()}
+    listed = {one.token_id: one.state_at(clock()) for one in store.tokens.page().rows}
     assert listed == {first.token_id: "expired", second.token_id: "active", third.token_id: "revoked"}
-    assert store.tokens.list()[0] == first
+    assert store.tokens.page().rows[0] == first
 
 
 def test_revoking_again_keeps_the_first_time(store: Store, clock: Hands) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from bed.postgres import find_program
 from binary_split.errors import (
+    DeviceKeyNeededError,
     EnrolmentRefusedError,
     FragmentForbiddenError,
     FragmentNotFoundError,
@@ -107,6 +108,34 @@ def test_after_a_restore_nothing_that_was_revoked_works_again(place: Place, tmp_
 
 
 @pytest.mark.fault(57)
+def test_after_a_restore_nobody_is_back_in_a_group_and_no_policy_is_lax_again(
+    place: Place, tmp_path: Path
+) -> None:
+    store, texts = prepared(place)
+    store.grants.add("k3", group="fleet")
+    store.devices.set_groups("d1", ["fleet"])
+    store.close()
+    save(place, tmp_path / "backup")
+    store = place.open()
+    store.devices.set_groups("d1", [])
+    store.devices.add("later")
+    store.devices.set_groups("later", ["fleet"])
+    store.keys.set_plain_release("k1", "refused")
+    store.close()
+
+    bring_back(place, tmp_path / "backup")
+    assert accept(place).reapplied == 3
+    store = place.open()
+    assert store.devices.find("d1").groups == ()
+    with pytest.raises(FragmentNotFoundError):
+        store.release(texts["d1"], key_id="k3")
+    with pytest.raises(DeviceKeyNeededError):
+        store.release(texts["d2"], key_id="k1")
+    assert store.audit.verify().seq
+    store.close()
+
+
+@pytest.mark.fault(57)
 def test_a_second_older_restore_does_not_bring_back_what_was_undone_between(
     place: Place, tmp_path: Path
 ) -> None:
@@ -198,7 +227,7 @@ def test_a_backup_of_a_running_service_is_whole_private_and_never_over_a_file(
 @pytest.mark.slow
 def test_a_restore_is_refused_while_the_service_runs(store: Store, state: Path, tmp_path: Path) -> None:
     backup_database(state, tmp_path / "backup")
-    store.tokens.list()  # so that a connection is open
+    store.tokens.page()  # so that a connection is open
     with pytest.raises(KeyStoreStateError, match="locked"):
         restore_database(state, tmp_path / "backup")
 
@@ -211,4 +240,4 @@ def test_a_file_that_is_no_backup_is_refused_and_the_database_stays(
         (tmp_path / "bad").write_bytes(content)
         with pytest.raises(KeyStoreStateError, match="no backup"):
             restore_database(state, tmp_path / "bad")
-    assert [key.key_id for key in store.keys.list()] == ["k1"]
+    assert [key.key_id for key in store.keys.page().rows] == ["k1"]

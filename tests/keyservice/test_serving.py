@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import serialization
 
 from binary_split.errors import ConfigError
 from binary_split.service.listener import listener_url, open_listener
+from binary_split.service.metrics import RequestMetrics, metrics_listener
 from binary_split.service.tls import TlsFiles, tls_context, tls_files
 from tests.keyservice.conftest import Service
 
@@ -48,6 +49,10 @@ def test_an_address_that_cannot_be_had_is_named() -> None:
             open_listener("127.0.0.1", port, plain=True)
     with pytest.raises(ConfigError, match="cannot listen"):
         open_listener("192.0.2.1", 0, plain=False)
+    with pytest.raises(ConfigError, match="no host name"):
+        open_listener("a..b", 0, plain=False)
+    with pytest.raises(ConfigError, match="no host name"), metrics_listener(RequestMetrics(), ("a..b", 0)):
+        pass
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")

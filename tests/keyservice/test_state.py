@@ -13,6 +13,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect
 
+from bed.postgres import PrivatePostgres
 from binary_split.errors import KeyStoreStateError
 from binary_split.keyservice import state as state_module
 from binary_split.keyservice.database import connect_database, create_database_file, writing
@@ -59,6 +60,41 @@ def test_a_failed_init_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(KeyStoreStateError, match="No space left"):
         create_state(tmp_path / "deep" / "state")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_init_leaves_nothing_in_the_way_of_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_folder: Path) -> None:
+        raise KeyboardInterrupt
+
+    tmp_path.chmod(0o700)
+    with monkeypatch.context() as patched:
+        patched.setattr(state_module, "sync_folder", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            create_state(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    create_state(tmp_path)
+    open_state(tmp_path).close()
+
+
+@pytest.mark.slow
+def test_an_init_that_fails_at_the_end_leaves_the_postgres_database_to_the_next(
+    tmp_path: Path, postgres: PrivatePostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_folder: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    url = postgres.url(postgres.create_database())
+    with monkeypatch.context() as patched:
+        patched.setattr(state_module, "sync_folder", fail)
+        with pytest.raises(KeyStoreStateError, match="No space left"):
+            create_state(tmp_path / "state", database_url=url)
+    create_state(tmp_path / "state", database_url=url)
+    open_state(tmp_path / "state").close()
+    with pytest.raises(KeyStoreStateError, match="belongs to a key service already"):
+        create_state(tmp_path / "other", database_url=url)
+    assert not (tmp_path / "other").exists()
 
 
 def test_init_on_a_path_through_a_file_is_named(tmp_path: Path) -> None:

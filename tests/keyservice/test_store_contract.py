@@ -229,12 +229,26 @@ def test_pages_give_every_row_once_while_others_come_and_go(any_store: Store, cl
         if cursor is None:
             break
     assert seen == [f"d{number:02}" for number in range(0, MANY, 2)]
-    tokens = any_store.tokens.list()
+    tokens = any_store.tokens.page().rows
     assert len({token.token_id for token in tokens}) == MANY
     assert [token.created for token in tokens] == sorted(token.created for token in tokens)
 
 
-@pytest.mark.parametrize("cursor", ["", "x", "W10", "WzFd", "WyJcdTAwMDAiXQ", "ä", "A" * 600, "eyJhIjoxfQ"])
+def test_the_keys_that_are_granted_to_a_device_are_those_that_it_may_have_still(any_store: Store) -> None:
+    any_store.devices.add("d1")
+    any_store.devices.add("d2")
+    for key_id, device_id in (("k2", "d1"), ("k3", "d1"), ("k4", "d2")):
+        any_store.keys.add(key_id, Fragment(FRAGMENT))
+        grant = any_store.grants.add(key_id, device_id=device_id)
+        if key_id == "k3":
+            any_store.grants.revoke(grant.grant_id)
+    assert [key.key_id for key in any_store.keys.page(granted_to="d1").rows] == ["k2"]
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    ["", "x", "W10", "WzFd", "WyJcdTAwMDAiXQ", "WyJcdWQ4MDAiXQ", "ä", "A" * 600, "eyJhIjoxfQ"],
+)
 def test_a_made_up_cursor_is_refused(any_store: Store, cursor: str) -> None:
     with pytest.raises(RecordError, match="not a cursor"):
         any_store.devices.page(cursor=cursor)

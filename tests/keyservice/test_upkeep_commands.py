@@ -102,6 +102,6 @@ def test_a_database_that_was_copied_over_by_hand_is_refused_until_it_is_accepted
     refused.assert_failed(KeyStoreRolledBackError.exit_code, "accept-restore")
     assert cli.run("keyservice", "accept-restore", *state).status == 0
     with closing(open_state(folder)) as store:
-        (token,) = store.tokens.list()
+        (token,) = store.tokens.page().rows
         assert token.revoked is not None
         store.audit.verify()

@@ -6,9 +6,12 @@ import random
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from binary_split.cli.split import split
 from binary_split.errors import ArchiveFormatError, ArchiveUnreadableError
 from binary_split.transports import open_source
+from binary_split.transports.file import FileSource
 from binary_split.transports.part_list import read_part_list
 from binary_split.transports.parts import PartsSource
 from tests.archives import FRAGMENT, flip_bit
@@ -87,6 +90,17 @@ def test_a_list_cannot_name_a_file_elsewhere(first: Path) -> None:
     path.write_text(path.read_text().replace("bundle.age.002", "../secret"))
     with pytest.raises(ArchiveFormatError, match="not about the parts"):
         open_source(first)
+
+
+def test_an_archive_that_becomes_shorter_leaves_no_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bundle.age").write_bytes(CONTENT)
+    monkeypatch.setattr(FileSource, "seek", lambda _self, _offset, whence=0: SIZE + 1 if whence else 0)
+    arguments = [str(tmp_path / "bundle.age"), "--size", "256K"]
+    ended = CliRunner().invoke(split, arguments)
+    assert isinstance(ended.exception, ArchiveUnreadableError)
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle.age"]
 
 
 def test_an_empty_file_is_not_split(cli: CommandLine, tmp_path: Path) -> None:

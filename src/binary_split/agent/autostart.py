@@ -18,11 +18,12 @@ from binary_split.errors import BinarySplitError, FragmentNotFoundError
 from binary_split.unlock.states import State
 
 LOG = logging.getLogger("binary_split.agent")
+_END_S = 3.0  # more than a wish takes to be answered
 
 
 @dataclass(slots=True)
-class Course:
-    """How far it is with one archive.
+class Candidate:
+    """An archive that is to be unlocked by itself, and how far it is with it.
 
     Attributes:
         seen: as it was at the last look.
@@ -83,31 +84,37 @@ class Autostart:
 
     def __init__(self, unlocker: Unlocker, agent: AgentSettings) -> None:
         self._unlocker = unlocker
-        self._courses = [Course(agent.archives[name]) for name in agent.autostart]
+        self._candidates = [Candidate(agent.archives[name]) for name in agent.autostart]
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="autostart", daemon=True)
-        if self._courses:
+        if self._candidates:
             self._thread.start()
 
     def close(self) -> None:
-        """End; an unlock that is under way is the unlocker's."""
+        """End; an unlock that is under way is the unlocker's. A look at a medium that hangs is left alone."""
         self._ended.set()
-        if self._courses:
-            self._thread.join()
+        if self._candidates:
+            self._thread.join(_END_S)
 
     def _watch(self) -> None:
         while not self._ended.is_set():
-            for course in self._courses:
-                if not self._unlocker.status().is_running and course.is_due(time.monotonic()):
-                    self._unlock(course)
+            for candidate in self._candidates:
+                try:
+                    self._look_at(candidate)
+                except Exception:  # nobody else would begin to look again
+                    LOG.exception("a look for an archive failed as none should")
             self._ended.wait(LIMITS.agent_look_s)
 
-    def _unlock(self, course: Course) -> None:
+    def _look_at(self, candidate: Candidate) -> None:
+        if not self._unlocker.status().is_running and candidate.is_due(time.monotonic()):
+            self._unlock(candidate)
+
+    def _unlock(self, candidate: Candidate) -> None:
         try:
-            status, _began = self._unlocker.begin(UnlockWish(archive=course.choice.name))
+            status, _began = self._unlocker.begin(UnlockWish(archive=candidate.choice.name))
         except BinarySplitError:  # somebody was quicker: the next look tells
             return
         while status.is_running and not self._ended.is_set():
             status = self._unlocker.wait_for(status.number, 1.0) or status
-        if not self._ended.is_set() and status.archive == course.choice.name:
-            course.note(status, time.monotonic())
+        if not self._ended.is_set() and status.archive == candidate.choice.name:
+            candidate.note(status, time.monotonic())

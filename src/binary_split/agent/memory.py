@@ -161,6 +161,8 @@ def only_agent(settings: Settings) -> Iterator[None]:
                 f"another agent uses {folder}",
                 hint="Give each agent a folder of its own: BINARY_SPLIT_STATE.",
             ) from None
+        except OSError as error:  # a file system without locks
+            raise JournalError(f"cannot lock the folder {folder}: {error.strerror or error}") from error
         yield
     finally:
         os.close(descriptor)

@@ -10,7 +10,7 @@ from typing import Any
 
 from binary_split.agent.media import find_newest
 from binary_split.config import LIMITS
-from binary_split.errors import ArchiveNotConfiguredError, ConfigError
+from binary_split.errors import ArchiveNotConfiguredError, ArchiveUnreadableError, ConfigError
 from binary_split.model import is_tag
 from binary_split.transports import ArchiveLocation, parse_location
 from binary_split.transports.options import HttpOptions
@@ -40,11 +40,15 @@ class ArchiveChoice:
         """Return where the archive is now: of a folder, the newest `age` archive that lies in it.
 
         Raises:
-            ArchiveUnreadableError: the folder cannot be read, or none lies there.
+            ArchiveUnreadableError: it cannot be looked at, or none lies in the folder.
         """
-        if isinstance(self.path, Path) and self.path.is_dir():
-            return find_newest(self.path)
-        return self.path
+        if not isinstance(self.path, Path):
+            return self.path
+        try:
+            is_folder = self.path.is_dir()
+        except OSError as error:  # a medium that fails, or a folder above it that is closed to the agent
+            raise ArchiveUnreadableError(f"cannot look at {self.path}: {error.strerror or error}") from error
+        return find_newest(self.path) if is_folder else self.path
 
 
 @dataclass(frozen=True, slots=True)

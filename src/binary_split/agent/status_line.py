@@ -46,7 +46,7 @@ class StatusLine:
     def close(self) -> None:
         """End."""
         self._ended.set()
-        self._thread.join()
+        self._thread.join(2 * _AT_MOST_EVERY_S)  # not for ever: who is told may hang
 
     def _tell(self) -> None:
         status: Status | None = self._unlocker.status()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -64,7 +65,7 @@ class Unlocker:
         self._job: Job | None = None
         self._is_closing = False
         self._proving = threading.Lock()
-        self._proven_at = 0.0
+        self._proven_at = -math.inf  # not 0.0: so long after the boot that is a moment ago
         record = self._memory.record
         self._board.publish(state=State.CHECKING, archive=record.archive, started_at=record.started_at)
         self._thread = threading.Thread(target=self._work, name="unlock", daemon=True)

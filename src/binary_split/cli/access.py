@@ -96,7 +96,7 @@ def read_identities(
         SealedFragmentError: a sealed fragment is not this device's.
     """
     from binary_split.archive.age import FragmentIdentity
-    from binary_split.cli.openers import read_identities as read_identity_file
+    from binary_split.cli.openers import read_identity_file
 
     identities: list[Identity] = [FragmentIdentity(origin.fetch()) for origin in fragment_files]
     for path in identity_files:

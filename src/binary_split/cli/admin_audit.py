@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
-from binary_split.cli.answers import Listing, json_option, listing_options, print_list, word
+from binary_split.cli.answers import Listing, listing_options, print_list, word
 from binary_split.cli.desks import Place, place_options
+from binary_split.cli.options import json_option
 from binary_split.cli.output import emit_json, say
 from binary_split.errors import AuditBrokenError
 from binary_split.keyservice.admin import acts

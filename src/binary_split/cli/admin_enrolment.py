@@ -7,12 +7,11 @@ from typing import Any
 
 import click
 
-from binary_split.cli.answers import Listing, do_and_print, json_option, listing_options, print_list
+from binary_split.cli.answers import Listing, do_and_print, listing_options, print_list
 from binary_split.cli.desks import Place, place_options
 from binary_split.cli.issuing import issue_secret
+from binary_split.cli.options import NAMED_FILE, json_option
 from binary_split.keyservice.admin import acts
-
-_FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.group()
@@ -23,7 +22,9 @@ def enrolment() -> None:
 @enrolment.command()
 @click.argument("device_id")
 @click.option("--expires", metavar="TIME", default="1d", show_default=True, help="7d at most, 12h or 30m.")
-@click.option("--out", metavar="F", type=_FILE, help="Write the code to this new file (mode 0600) instead.")
+@click.option(
+    "--out", metavar="F", type=NAMED_FILE, help="Write the code to this new file (mode 0600) instead."
+)
 @json_option
 @place_options
 def issue(device_id: str, expires: str, out: Path | None, as_json: bool, place: Place) -> None:

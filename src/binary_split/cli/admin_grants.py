@@ -9,13 +9,13 @@ import click
 from binary_split.cli.answers import (
     Listing,
     do_and_print,
-    json_option,
     listing_options,
     print_list,
     show,
     word,
 )
 from binary_split.cli.desks import Place, place_options
+from binary_split.cli.options import json_option
 from binary_split.cli.output import emit, emit_json, say
 from binary_split.keyservice.admin import acts
 

@@ -8,7 +8,7 @@ from binary_split.archive.age.plugin_channel import Channel
 from binary_split.archive.age.plugin_identity import FragmentLocation
 from binary_split.archive.age.plugin_protocol import refuse_recipient_v1, run_identity_v1
 from binary_split.cli.openers import fetch_located
-from binary_split.cli.output import emit, phrase_error, say
+from binary_split.cli.output import BROKEN_PIPE, INTERRUPTED, emit, phrase_error, say, silence_stdout
 from binary_split.errors import BinarySplitError, PluginProtocolError
 from binary_split.model import Fragment
 from binary_split.version import __version__
@@ -24,7 +24,6 @@ token's file, or a file that holds the fragment. Seal with `binary-split seal`.
 """
 _OPTION = "--age-plugin="
 _USAGE = 2
-_INTERRUPTED = 130
 
 
 def main() -> None:
@@ -33,12 +32,23 @@ def main() -> None:
         case [option] if option.startswith(_OPTION):
             sys.exit(_converse(option.removeprefix(_OPTION)))
         case [] | ["-h" | "--help"]:
-            emit(_HELP.rstrip())
+            _show(_HELP.rstrip())
         case ["--version"]:
-            emit(f"age-plugin-binary-split, version {__version__}")
+            _show(f"age-plugin-binary-split, version {__version__}")
         case _:
             say(_HELP.rstrip())
             sys.exit(_USAGE)
+
+
+def _show(text: str) -> None:
+    try:
+        emit(text)
+    except BrokenPipeError:
+        silence_stdout()
+        sys.exit(BROKEN_PIPE)
+    except BinarySplitError as error:
+        say(phrase_error(error))
+        sys.exit(error.exit_code)
 
 
 def _converse(state_machine: str) -> int:
@@ -59,7 +69,7 @@ def _converse(state_machine: str) -> int:
         say(f"cannot speak with the client: {error.strerror or error}")
         return PluginProtocolError.exit_code
     except KeyboardInterrupt:
-        return _INTERRUPTED
+        return INTERRUPTED
     say(f"this plugin does not know the state machine {state_machine[:40]!r}")
     return _USAGE
 

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import click
 
+from binary_split.cli.options import NAMED_FILE
 from binary_split.cli.output import say
 from binary_split.errors import ConfigError
-
-_EXISTING_FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.group()
@@ -26,12 +25,12 @@ def agent() -> None:
 )
 @click.option("--host", help="Address to listen on, if not on a unix socket. [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port; 0 takes a free one. [default: 8444]")
-@click.option("--tls-cert", metavar="F", type=_EXISTING_FILE, help="Certificate chain, PEM.")
-@click.option("--tls-key", metavar="F", type=_EXISTING_FILE, help="The certificate's private key, PEM.")
+@click.option("--tls-cert", metavar="F", type=NAMED_FILE, help="Certificate chain, PEM.")
+@click.option("--tls-key", metavar="F", type=NAMED_FILE, help="The certificate's private key, PEM.")
 @click.option(
     "--client-ca",
     metavar="F",
-    type=_EXISTING_FILE,
+    type=NAMED_FILE,
     help="Let in whoever has a certificate of this authority, PEM, without a token.",
 )
 @click.option(

@@ -10,14 +10,13 @@ from typing import Any, TypeVar
 import click
 
 from binary_split.cli.desks import Place
-from binary_split.cli.output import emit, emit_json, say
+from binary_split.cli.options import json_option
+from binary_split.cli.output import emit, emit_json, printable, say
 from binary_split.keyservice.admin.acts import Act
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _ALL = 1000
 _EMPTY = "-"
-
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +100,7 @@ def word(value: Any) -> str:
 
 
 def _print_columns(rows: list[list[str]]) -> None:
+    rows = [list(map(printable, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         emit("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,7 +17,7 @@ from binary_split.cli.access import identity_option, read_identities
 from binary_split.cli.archive_place import archive_place
 from binary_split.cli.fragments import FragmentOrigin, fragment_files_option
 from binary_split.cli.options import FILE
-from binary_split.cli.output import say, warn
+from binary_split.cli.output import StdoutSink, say, warn
 from binary_split.cli.progress import Mode, progress_option, show_progress
 from binary_split.errors import ArchiveUnreadableError, ConfigError
 from binary_split.files import write_atomically
@@ -61,7 +61,7 @@ def decrypt(
     with (
         show_progress(progress) as report,
         _open_plaintext(archive, (fragment_files, identity_files)) as (chunks, total, archive_format),
-        nullcontext(sys.stdout.buffer) if is_stdout else write_atomically(output) as sink,
+        StdoutSink() if is_stdout else write_atomically(output) as sink,
     ):
         for chunk in chunks:
             sink.write(chunk)
@@ -90,6 +90,8 @@ def _open_plaintext(archive: ArchiveLocation, secrets: _Secrets) -> Iterator[_Pl
 
 def _open_stdin(secrets: _Secrets) -> _Plaintext:
     fragment_files, identity_files = secrets
+    if sys.stdin is None:
+        raise ArchiveUnreadableError("there is no stdin to read the archive from")
     stdin = _Pipe(sys.stdin.buffer)
     if is_age(stdin.head):
         stream = open_age_stream(stdin, read_identities(identity_files, fragment_files))

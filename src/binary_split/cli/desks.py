@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 import click
 
-from binary_split.cli.options import FILE
+from binary_split.cli.options import FILE, ca_file_option
 from binary_split.cli.state_option import state_option
 from binary_split.errors import ConfigError
 from binary_split.keyservice.admin.acts import Act
@@ -28,7 +28,10 @@ class Desk(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where: a state folder, or a key service elsewhere."""
+    """Where: a state folder, or a key service elsewhere, which is named by an option and by nothing else.
+
+    How it is reached the settings may say.
+    """
 
     state: Path
     key_service: str | None = None
@@ -46,10 +49,11 @@ class Place:
             SecretFileError: the token cannot be read.
         """
         if self.key_service is None:
-            if self.token_file is not None:
-                raise ConfigError(
-                    "--token-file is for a key service elsewhere", hint="Add --key-service URL."
-                )
+            for option, given in (("--token-file", self.token_file), ("--ca-file", self.ca_file)):
+                if given is not None:
+                    raise ConfigError(
+                        f"{option} is for a key service elsewhere", hint="Add --key-service URL."
+                    )
             from binary_split.keyservice.admin.desk import LocalDesk
             from binary_split.keyservice.state import open_state
 
@@ -63,14 +67,19 @@ class Place:
 
     def _open_remote(self, url: str) -> Desk:
         from binary_split.cli.remote_desk import RemoteDesk
-        from binary_split.config import LIMITS
+        from binary_split.config import LIMITS, load_settings
         from binary_split.files import read_secret
         from binary_split.keyclient import Service
 
         if self.token_file is None:
             raise ConfigError("an administrator's token is needed", hint="Name its file with --token-file.")
         token = read_secret(self.token_file, what="token", max_bytes=LIMITS.token_bytes)
-        service = Service(base_url=url, ca_file=self.ca_file, insecure_http=self.insecure_http)
+        settings = load_settings()
+        service = Service(
+            base_url=url,
+            ca_file=self.ca_file or settings.ca_file,
+            insecure_http=self.insecure_http or settings.insecure_http,
+        )
         return RemoteDesk(service, token.decode("latin-1").strip())
 
 
@@ -78,9 +87,7 @@ _PLACE_OPTIONS = (
     state_option,
     click.option("--key-service", metavar="URL", help="Do it over the network, at this key service."),
     click.option("--token-file", type=FILE, metavar="T", help="With an administrator's token; - for stdin."),
-    click.option(
-        "--ca-file", type=click.Path(path_type=Path, dir_okay=False), metavar="F", help="Its own CA."
-    ),
+    ca_file_option,
     click.option("--insecure-http", is_flag=True, help="Allow plain http beyond loopback."),
 )
 

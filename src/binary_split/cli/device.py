@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from binary_split.cli.device_keys import hybrid_option
-from binary_split.cli.options import json_option
+from binary_split.cli.options import NAMED_FILE, json_option
 from binary_split.cli.output import emit, emit_json, say
 from binary_split.config import load_settings
 from binary_split.unlock.device_key import locate_device_key, make_device_key, read_device_key
 
 if TYPE_CHECKING:
     from binary_split.sealedfragment import PrivateKey
-
-_FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.group()
@@ -28,7 +26,7 @@ def device() -> None:
 @click.option(
     "-o",
     "--out",
-    type=_FILE,
+    type=NAMED_FILE,
     metavar="FILE",
     help="Where the private key goes (mode 0600); default: BINARY_SPLIT_DEVICE_KEY_FILE.",
 )
@@ -47,7 +45,7 @@ def init(out: Path | None, hybrid: bool, as_json: bool) -> None:
 
 
 @device.command()
-@click.argument("file", type=_FILE, required=False)
+@click.argument("file", type=NAMED_FILE, required=False)
 @json_option
 def show(file: Path | None, as_json: bool) -> None:
     """Print the public key of the device key in FILE, and its fingerprint.

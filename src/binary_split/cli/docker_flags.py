@@ -13,6 +13,7 @@ import click
 
 from binary_split.config import docker_config_folder
 from binary_split.errors import ConfigError
+from binary_split.files import is_visible
 
 _VALUED = {"host", "context", "config", "log-level", "tlscacert", "tlscert", "tlskey"}
 _SWITCHES = {"tls", "tlsverify", "debug", "help"}
@@ -112,7 +113,7 @@ def _place(flags: Flags, environ: Mapping[str, str]) -> Iterator[tuple[str, str 
         yield from ((name, None) for name in ("DOCKER_HOST", *_TLS_VARIABLES))
     elif context:
         yield "DOCKER_CONTEXT", context
-    if not host and not (docker_config_folder(environ) / "config.json").exists():
+    if not host and not is_visible(docker_config_folder(environ) / "config.json"):
         yield from _without_config(environ, context)
 
 
@@ -147,6 +148,6 @@ def _tls_folder(flags: Flags, environ: Mapping[str, str | None]) -> Iterator[Pat
     with TemporaryDirectory(prefix="binary-split-tls-") as name:
         for flag, usual_name in _TLS_FILES.items():
             target = Path(flags.get(flag) or usual / usual_name).absolute()
-            if flag in flags or target.exists():
+            if flag in flags or is_visible(target):
                 (Path(name) / usual_name).symlink_to(target)
         yield Path(name)

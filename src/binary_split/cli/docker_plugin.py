@@ -11,8 +11,8 @@ import click
 
 from binary_split.cli.docker_flags import Changes, engine_variables, parse_global_flags
 from binary_split.cli.docker_signals import end_with_docker
-from binary_split.cli.main import INTERRUPTED, cli, run
-from binary_split.cli.output import emit, report_error, say
+from binary_split.cli.main import cli, run
+from binary_split.cli.output import INTERRUPTED, emit, report_error, say
 from binary_split.config import docker_plugin_socket
 from binary_split.errors import BinarySplitError
 from binary_split.version import __version__

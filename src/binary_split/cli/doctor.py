@@ -11,7 +11,14 @@ from binary_split.cli.access import trusted_keys_options
 from binary_split.cli.device_keys import device_key_option
 from binary_split.cli.findings import Table, describe_findings
 from binary_split.cli.journal import state_option
-from binary_split.cli.options import FILE, complete_place, engine_option, json_option
+from binary_split.cli.options import (
+    FILE,
+    ca_file_option,
+    complete_place,
+    engine_option,
+    json_option,
+    key_service_option,
+)
 from binary_split.cli.output import emit_json
 from binary_split.config import Settings, load_settings
 from binary_split.doctor import Finding, Subject, Verdict, run_checks
@@ -25,11 +32,11 @@ from binary_split.transports.options import HttpOptions
 @click.argument("archive", required=False, shell_complete=complete_place)
 @click.option("--version", metavar="V", help="Version that the release must be; a `cbc` archive needs it.")
 @trusted_keys_options
-@click.option("--key-service", metavar="URL", help="The key service [env: BINARY_SPLIT_KEY_SERVICE].")
+@key_service_option
 @click.option(
     "--token-file", type=FILE, metavar="T", help="File that holds the token [env: BINARY_SPLIT_TOKEN_FILE]."
 )
-@click.option("--ca-file", type=FILE, metavar="F", help="The key service's own CA, in PEM.")
+@ca_file_option
 @click.option("--insecure-http", is_flag=True, help="Allow plain http to the key service beyond loopback.")
 @device_key_option
 @engine_option

@@ -7,25 +7,23 @@ from pathlib import Path
 import click
 
 from binary_split.cli.device_keys import device_key_option, hybrid_option
-from binary_split.cli.options import FILE, json_option
+from binary_split.cli.options import FILE, NAMED_FILE, ca_file_option, json_option, key_service_option
 from binary_split.cli.output import emit_json, say
 from binary_split.config import LIMITS, load_settings
 from binary_split.errors import ConfigError
-from binary_split.files import read_secret, reserved_secret
+from binary_split.files import is_visible, read_secret, reserved_secret
 from binary_split.unlock.device_key import locate_device_key, make_device_key, read_device_key
-
-_FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command()
 @click.argument("code", required=False)
 @click.option("--code-file", type=FILE, metavar="F", help="File that holds the code; - for stdin.")
-@click.option("--key-service", metavar="URL", help="The key service [env: BINARY_SPLIT_KEY_SERVICE].")
-@click.option("--ca-file", type=_FILE, metavar="F", help="The key service's own CA, in PEM.")
+@key_service_option
+@ca_file_option
 @click.option("--insecure-http", is_flag=True, help="Allow plain http to the key service beyond loopback.")
 @click.option(
     "--token-file",
-    type=_FILE,
+    type=NAMED_FILE,
     metavar="T",
     help="New file for the token (mode 0600) [env: BINARY_SPLIT_TOKEN_FILE].",
 )
@@ -66,7 +64,7 @@ def enroll(
     key_path = locate_device_key(device_key, settings)
     secret = _read_code(code, code_file)
     with reserved_secret(target, max_bytes=LIMITS.token_bytes) as deliver:
-        if key_path.exists():
+        if is_visible(key_path):
             key = read_device_key(key_path, settings)
         else:
             key = make_device_key(key_path, hybrid=hybrid)

@@ -8,9 +8,7 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import click
-
-from binary_split.cli.output import emit, printable
+from binary_split.cli.output import coloured, emit, printable
 from binary_split.doctor import Finding, Verdict
 
 _SIGNS: Mapping[Verdict, tuple[str, str, str]] = {
@@ -44,7 +42,7 @@ class Table:
         lines += self._wrap(f"cure: {finding.cure}", indent) if finding.cure else []
         text = head + "\n".join(lines)[len(indent) :]
         if self._is_terminal:
-            text = click.style(head, fg=colour) + text[len(head) :]
+            text = coloured(head, fg=colour) + text[len(head) :]
         emit(text)
         return finding
 

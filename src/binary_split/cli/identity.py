@@ -14,21 +14,20 @@ from binary_split.archive.age.plugin_identity import (
     ServedFragment,
     identity_file_text,
 )
+from binary_split.cli.options import NAMED_FILE
 from binary_split.cli.output import emit, say
 from binary_split.errors import ConfigError
 from binary_split.files import write_atomically
 from binary_split.keyclient.address import fragment_path, parse_address
 
-_FILE = click.Path(path_type=Path, dir_okay=False)
-
 
 @click.command()
 @click.option("--key-service", metavar="URL", help="The key service that releases the fragment.")
-@click.option("--token-file", type=_FILE, metavar="T", help="File that will hold the token.")
-@click.option("--ca-file", type=_FILE, metavar="F", help="The key service's own CA, in PEM.")
-@click.option("--fragment-file", type=_FILE, metavar="F", help="File that will hold the fragment.")
+@click.option("--token-file", type=NAMED_FILE, metavar="T", help="File that will hold the token.")
+@click.option("--ca-file", type=NAMED_FILE, metavar="F", help="The key service's own CA, in PEM.")
+@click.option("--fragment-file", type=NAMED_FILE, metavar="F", help="File that will hold the fragment.")
 @click.option("--key-id", metavar="ID", help="Which fragment; default: the token's own, or any that opens.")
-@click.option("-o", "--output", type=_FILE, metavar="FILE", help="Write a new file instead of stdout.")
+@click.option("-o", "--output", type=NAMED_FILE, metavar="FILE", help="Write a new file instead of stdout.")
 def identity(
     key_service: str | None,
     token_file: Path | None,

@@ -76,8 +76,8 @@ def inspect(
                     source, read_identities(identity_files, fragment_files), reading
                 ) as contents:
                     facts |= _describe_release(contents, is_verified=not reading.allow_unsigned)
-        elif fragment_files:
-            if len(fragment_files) > 1:
+        elif fragment_files or identity_files:
+            if len(fragment_files) != 1 or identity_files:
                 raise ConfigError("a cbc archive is opened by one fragment")
             facts |= _open_cbc(source, fragment_files[0].fetch())
     if as_json:

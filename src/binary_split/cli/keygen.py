@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from binary_split.cli.options import FILE, json_option
+from binary_split.cli.options import FILE, NAMED_FILE, json_option
 from binary_split.cli.output import emit, emit_json, say
 
 
@@ -17,7 +17,7 @@ from binary_split.cli.output import emit, emit_json, say
     "out",
     required=True,
     metavar="KEY",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=NAMED_FILE,
     help="Where the private key goes (mode 0600); the public key goes to KEY.pub.",
 )
 @click.option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,14 @@ import click
 from binary_split.cli.answers import (
     Listing,
     do_and_print,
-    json_option,
     listing_options,
     print_list,
     show,
     word,
 )
 from binary_split.cli.desks import Place, place_options
-from binary_split.cli.output import emit_json, say
+from binary_split.cli.options import NAMED_FILE, json_option
+from binary_split.cli.output import INTERRUPTED, emit_json, say
 from binary_split.errors import (
     AdministrationForbiddenError,
     BinarySplitError,
@@ -28,13 +29,12 @@ from binary_split.errors import (
 from binary_split.keyservice.admin import acts
 from binary_split.keyservice.admin.acts import Act
 
-_FILE = click.Path(path_type=Path, dir_okay=False)
 _FRAGMENT_BYTES = 32
 _PLAIN = click.Choice(("allowed", "enrolled-refused", "refused"))
 _SURELY_NOT_DONE = (AdministrationForbiddenError, KeyServiceUrlError, TokenRejectedError)
 
 _out_option = click.option(
-    "--out", metavar="F", type=_FILE, help="Also write the fragment to this new file (mode 0600)."
+    "--out", metavar="F", type=NAMED_FILE, help="Also write the fragment to this new file (mode 0600)."
 )
 _plain_option = click.option(
     "--plain-release",
@@ -66,7 +66,7 @@ def create(key_id: str, out: Path | None, plain_release: str, as_json: bool, pla
 
 @key.command("import")
 @click.argument("key_id")
-@click.argument("fragment_file", metavar="F", type=_FILE)
+@click.argument("fragment_file", metavar="F", type=NAMED_FILE)
 @_plain_option
 @json_option
 @place_options
@@ -138,8 +138,9 @@ def retire(key_id: str, as_json: bool, place: Place) -> None:
 @place_options
 def destroy(key_id: str, yes: bool, as_json: bool, place: Place) -> None:
     """Erase a key's fragment for ever: what was sealed with it opens no more."""
-    if not yes:
-        click.confirm(f"Erase the fragment of {key_id} for ever?", abort=True, err=True)
+    if not yes and not _is_confirmed(f"Erase the fragment of {key_id} for ever?"):
+        say("nothing was erased")
+        raise click.exceptions.Exit(INTERRUPTED)
     do_and_print(place, acts.DESTROY_KEY, f"key {key_id} is destroyed", as_json=as_json, key_id=key_id)
 
 
@@ -156,6 +157,17 @@ def policy(key_id: str, plain_release: str, as_json: bool, place: Place) -> None
     told = f"key {key_id}: plain release {plain_release}"
     members = {"key_id": key_id, "plain_release": plain_release}
     do_and_print(place, acts.SET_POLICY, told, as_json=as_json, **members)
+
+
+def _is_confirmed(question: str) -> bool:
+    """Ask, and take the end of the input for a no; click makes it the same as Ctrl-C."""
+    try:
+        return click.confirm(question, err=True)
+    except click.Abort as abort:
+        if isinstance(abort.__context__, EOFError):
+            say("\nnobody answers here: add --yes where that is meant")
+            return False
+        raise
 
 
 def _columns(row: dict[str, Any]) -> list[str]:
@@ -175,12 +187,19 @@ def _make(place: Place, act: Act, out: Path | None, **members: Any) -> dict[str,
         write_secret(out, fragment)
         try:
             return desk.do(act, **members, fragment=_base64(fragment))
-        except BinarySplitError as error:
-            if isinstance(error, KeyServiceError) and not isinstance(error, _SURELY_NOT_DONE):
+        except BaseException as error:
+            if _is_surely_not_done(error):
+                with suppress(OSError):
+                    out.unlink()
+            else:  # no answer came, or Ctrl-C before it
                 say(f"whether the key was made is not known: {out} keeps its fragment")
-            else:
-                out.unlink(missing_ok=True)
             raise
+
+
+def _is_surely_not_done(error: BaseException) -> bool:
+    if isinstance(error, KeyServiceError):
+        return isinstance(error, _SURELY_NOT_DONE)
+    return isinstance(error, BinarySplitError)
 
 
 def _base64(content: bytes) -> str:

@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 
 from binary_split.cli.keyservice_upkeep import accept_restore, backup, restore, rotate_kek
+from binary_split.cli.options import NAMED_FILE
 from binary_split.cli.output import say
 from binary_split.cli.state_option import state_option
 from binary_split.errors import ConfigError
 
 _RATE = click.IntRange(0, 1_000_000)
-_EXISTING_FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.group()
@@ -28,7 +28,7 @@ for command in (rotate_kek, backup, restore, accept_restore):
 @click.option(
     "--database-file",
     metavar="F",
-    type=_EXISTING_FILE,
+    type=NAMED_FILE,
     help="File that holds the URL of an empty PostgreSQL database; without it, SQLite.",
 )
 @click.option(
@@ -36,8 +36,8 @@ for command in (rotate_kek, backup, restore, accept_restore):
 )
 @click.option("--transit-key", metavar="NAME", help="Name of the engine's key.")
 @click.option("--transit-mount", metavar="NAME", default="transit", show_default=True, help="Its mount.")
-@click.option("--transit-ca", metavar="F", type=_EXISTING_FILE, help="Whom to trust in its TLS.")
-@click.option("--transit-token", metavar="F", type=_EXISTING_FILE, help="File with a token; it is copied.")
+@click.option("--transit-ca", metavar="F", type=NAMED_FILE, help="Whom to trust in its TLS.")
+@click.option("--transit-token", metavar="F", type=NAMED_FILE, help="File with a token; it is copied.")
 @state_option
 def init(
     database_file: Path | None,
@@ -53,8 +53,9 @@ def init(
     Refuses if one of them is there already.
     """
     from binary_split.files import read_secret
+    from binary_split.keyservice.kek_files import KEK_NAME
     from binary_split.keyservice.kek_making import TransitAccess
-    from binary_split.keyservice.state import KEY_ENCRYPTION_KEY_NAME, create_state
+    from binary_split.keyservice.state import create_state
     from binary_split.keyservice.transit import TransitKey
 
     url = None
@@ -69,7 +70,7 @@ def init(
         transit = TransitAccess(TransitKey(transit_url, transit_key, transit_mount, ca), token.strip())
     create_state(state, database_url=url, transit=transit)
     say(f"key service initialised in {state}")
-    say(f"back up {state / KEY_ENCRYPTION_KEY_NAME} apart from the database: without it no fragment opens")
+    say(f"back up {state / KEK_NAME} apart from the database: without it no fragment opens")
 
 
 @keyservice.command()
@@ -92,8 +93,8 @@ def migrate(state: Path) -> None:
     show_default=True,
     help="Port to listen on; 0 takes a free one.",
 )
-@click.option("--tls-cert", metavar="F", type=_EXISTING_FILE, help="Certificate chain, PEM.")
-@click.option("--tls-key", metavar="F", type=_EXISTING_FILE, help="The certificate's private key, PEM.")
+@click.option("--tls-cert", metavar="F", type=NAMED_FILE, help="Certificate chain, PEM.")
+@click.option("--tls-key", metavar="F", type=NAMED_FILE, help="The certificate's private key, PEM.")
 @click.option(
     "--trusted-proxy", metavar="NET", multiple=True, help="Believe its X-Forwarded-For; repeatable."
 )

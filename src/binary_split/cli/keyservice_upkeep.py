@@ -7,13 +7,14 @@ from pathlib import Path
 
 import click
 
+from binary_split.cli.options import NAMED_FILE, json_option
 from binary_split.cli.output import emit_json, say
 from binary_split.cli.state_option import state_option
 
 
 @click.command("rotate-kek")
 @click.option("--prepare", is_flag=True, help="Only make the new key, to be brought to other machines first.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @state_option
 def rotate_kek(prepare: bool, as_json: bool, state: Path) -> None:
     """Seal every fragment under a new key-encryption key, while the service runs.
@@ -47,7 +48,7 @@ def rotate_kek(prepare: bool, as_json: bool, state: Path) -> None:
 
 
 @click.command()
-@click.argument("file", metavar="F", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", metavar="F", type=NAMED_FILE)
 @state_option
 def backup(file: Path, state: Path) -> None:
     """Copy the SQLite database to the new file F, while the service runs. The keys are not in it."""

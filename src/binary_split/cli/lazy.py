@@ -9,13 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from binary_split.cli.output import silence_stdout
+from binary_split.cli.output import BROKEN_PIPE, silence_stdout
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
-
-BROKEN_PIPE = 141
-"""What a shell reports of a program that SIGPIPE ended; ours ends by itself, so that it can tidy up."""
 
 
 class LazyGroup(click.Group):

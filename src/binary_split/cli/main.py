@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import click
 
 from binary_split.cli.lazy import LazyGroup
-from binary_split.cli.output import report_error
-from binary_split.errors import BinarySplitError, ConfigError
+from binary_split.cli.output import INTERRUPTED, flush_stdout, report_error, silence_stdout
+from binary_split.errors import BinarySplitError, ConfigError, OutputError
 from binary_split.version import __version__
 
 _OPTIONAL = dict.fromkeys(
@@ -27,9 +27,6 @@ _OPTIONAL = dict.fromkeys(
     ),
     "keyservice",
 ) | {"segno": "qr"}
-INTERRUPTED = 130
-"""The exit code of what Ctrl-C ended."""
-
 _COMMANDS = {
     "seal": ("binary_split.cli.seal", "seal", "Seal a release's images into one archive."),
     "unlock": ("binary_split.cli.unlock", "unlock", "Fetch the fragment, load the images, prove them."),
@@ -104,7 +101,19 @@ def run(arguments: Sequence[str] | None = None, program: str | None = None) -> i
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         status = INTERRUPTED
-    return status if isinstance(status, int) else 0
+    return _flushed(status if isinstance(status, int) else 0)
+
+
+def _flushed(status: int) -> int:
+    """Return the exit code, once stdout has taken what was held back; Python would try at its very end."""
+    try:
+        flush_stdout()
+    except (OutputError, BrokenPipeError) as error:
+        silence_stdout()
+        if status == 0 and isinstance(error, OutputError):
+            report_error(error)
+            status = error.exit_code
+    return status
 
 
 def _report_missing(module: str, arguments: Sequence[str]) -> int:

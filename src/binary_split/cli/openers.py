@@ -47,7 +47,7 @@ def fetch_located(location: FragmentLocation) -> Fragment:
     return service.fetch()
 
 
-def read_identities(path: Path) -> tuple[Identity, ...]:
+def read_identity_file(path: Path) -> tuple[Identity, ...]:
     """Read an identity file: one identity a line, of age's own sorts or of ours; comments behind ``#``.
 
     A fragment that one of them names is fetched when a stanza asks for it.

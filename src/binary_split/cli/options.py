@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 FILE = click.Path(path_type=Path, allow_dash=True)
+"""A file that is read, or - for stdin."""
+NAMED_FILE = click.Path(path_type=Path, dir_okay=False)
+"""A file that must have a name: it is new, kept, or read again later."""
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 
@@ -40,6 +43,17 @@ image_id_option = click.option(
 
 fragment_file_option = click.option(
     "--fragment-file", type=FILE, metavar="F", help="File that holds the fragment, byte-exact; - for stdin."
+)
+
+key_service_option = click.option(
+    "--key-service", metavar="URL", help="The key service [env: BINARY_SPLIT_KEY_SERVICE]."
+)
+
+ca_file_option = click.option(
+    "--ca-file",
+    type=NAMED_FILE,
+    metavar="F",
+    help="The key service's own CA, in PEM [env: BINARY_SPLIT_CA_FILE].",
 )
 
 engine_option = click.option(

@@ -5,22 +5,85 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Self
 
 import click
 
-from binary_split.errors import BinarySplitError
+from binary_split.errors import BinarySplitError, OutputError
+
+INTERRUPTED = 130
+"""The exit code of what Ctrl-C ended."""
+BROKEN_PIPE = 141
+"""What a shell reports of a program that SIGPIPE ended; ours ends by itself, so that it can tidy up."""
 
 
 def emit(text: str) -> None:
-    """Write a line of data, what a pipe wants, to stdout."""
-    click.echo(text)
+    """Write a line of data, what a pipe wants, to stdout.
+
+    Raises:
+        OutputError: it takes no more; BrokenPipeError where nobody reads it.
+    """
+    with _stdout_failures_mapped():
+        click.echo(text)
 
 
 def emit_json(document: Mapping[str, Any] | list[Any]) -> None:
-    """Write one JSON document to stdout, as one line, in ASCII: a file's name may hold what no text does."""
-    click.echo(json.dumps(document))
+    """Write one JSON document to stdout, as one line, in ASCII: a file's name may hold what no text does.
+
+    Raises:
+        OutputError: as ``emit``.
+    """
+    emit(json.dumps(document))
+
+
+class StdoutSink:
+    """Takes an archive or a tar to stdout.
+
+    Raises:
+        OutputError: it takes no more, or there is none; BrokenPipeError where nobody reads it.
+    """
+
+    def __init__(self) -> None:
+        if sys.stdout is None:
+            raise OutputError("there is no stdout to write to", hint="Name a file instead of -.")
+
+    def write(self, chunk: bytes | bytearray | memoryview, /) -> int:
+        """Write all of it."""
+        with _stdout_failures_mapped():
+            return sys.stdout.buffer.write(chunk)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_rest: object) -> None:
+        """See what is left through, if all went well."""
+        if kind is None:
+            flush_stdout()
+
+
+def flush_stdout() -> None:
+    """Write what is still held back.
+
+    Raises:
+        OutputError: as ``emit``.
+    """
+    if sys.stdout is not None:  # None: the program was started with it closed
+        with _stdout_failures_mapped():
+            sys.stdout.flush()
+
+
+@contextmanager
+def _stdout_failures_mapped() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(
+            f"cannot write to stdout: {error.strerror or error}", hint="Check the free space where it goes."
+        ) from error
 
 
 def silence_stdout() -> None:
@@ -30,6 +93,13 @@ def silence_stdout() -> None:
     os.close(silent)
 
 
+def coloured(text: str, **style: Any) -> str:
+    """Return a text in a style of click's, where a terminal may show one; a pipe gets none of it anyway."""
+    from binary_split.config import is_colour_wanted
+
+    return click.style(text, **style) if is_colour_wanted() else text
+
+
 def say(text: str) -> None:
     """Tell the person something, on stderr."""
     click.echo(text, err=True)
@@ -37,7 +107,7 @@ def say(text: str) -> None:
 
 def warn(text: str) -> None:
     """Tell the person something that must not be overlooked."""
-    click.echo(click.style("warning: ", fg="yellow", bold=True) + text, err=True)
+    click.echo(coloured("warning: ", fg="yellow", bold=True) + text, err=True)
 
 
 def describe_error(error: BinarySplitError) -> dict[str, Any]:
@@ -53,9 +123,9 @@ def describe_error(error: BinarySplitError) -> dict[str, Any]:
 
 def report_error(error: BinarySplitError) -> None:
     """Write an error and its hint to stderr."""
-    click.echo(click.style("error: ", fg="red", bold=True) + printable(str(error)), err=True)
+    click.echo(coloured("error: ", fg="red", bold=True) + printable(str(error)), err=True)
     if error.hint:
-        click.echo(click.style("hint: ", fg="cyan") + error.hint, err=True)
+        click.echo(coloured("hint: ", fg="cyan") + error.hint, err=True)
 
 
 def phrase_error(error: BinarySplitError) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import click
 
 from binary_split.cli.output import describe_error, emit_json, silence_stdout
-from binary_split.errors import BinarySplitError
+from binary_split.errors import BinarySplitError, OutputError
 from binary_split.model import Progress, ProgressSink, ignore_progress
 from binary_split.progress import Rate, StepRate, steady_progress
 
@@ -57,6 +57,7 @@ def _json_lines() -> Iterator[ProgressSink]:
     except BinarySplitError as error:
         lines.emit({"event": "error", **describe_error(error)})
         raise
+    lines.verify_written()
 
 
 class _JsonLines:
@@ -68,6 +69,7 @@ class _JsonLines:
         self._last: Progress | None = None
         self._next_event = 0.0
         self._has_reader = True
+        self._failure: OutputError | None = None
 
     def __call__(self, progress: Progress) -> None:
         now = time.monotonic()
@@ -88,6 +90,17 @@ class _JsonLines:
         except BrokenPipeError:
             self._has_reader = False
             silence_stdout()
+        except OutputError as error:
+            self._has_reader, self._failure = False, error
+
+    def verify_written(self) -> None:
+        """Tell, once the work is done, that its lines went to a disk that is full.
+
+        Raises:
+            OutputError: they did.
+        """
+        if self._failure is not None:
+            raise self._failure
 
     def _describe(self, progress: Progress, rate: Rate, now: float) -> dict[str, Any]:
         return {

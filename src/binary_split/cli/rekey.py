@@ -14,7 +14,7 @@ from binary_split.archive.age.rekey import add_recipients, replace_recipients
 from binary_split.archive.detect import ArchiveFormat, detect_format
 from binary_split.cli.device_keys import device_key_option
 from binary_split.cli.fragments import FragmentOrigin, choose_fragment, sealed_fragment_option
-from binary_split.cli.openers import read_identities
+from binary_split.cli.openers import read_identity_file
 from binary_split.cli.options import FILE, fragment_file_option, json_option
 from binary_split.cli.output import emit_json, say, warn
 from binary_split.cli.progress import Mode, progress_option, show_progress
@@ -85,7 +85,7 @@ def rekey(
 
 def _read_openers(identity_file: Path | None, origin: FragmentOrigin | None) -> Sequence[Identity]:
     if identity_file is not None and origin is None:
-        return read_identities(identity_file)
+        return read_identity_file(identity_file)
     if origin is not None and identity_file is None:
         return (FragmentIdentity(origin.fetch()),)
     raise ConfigError(

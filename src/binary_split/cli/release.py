@@ -7,19 +7,19 @@ from pathlib import Path
 import click
 
 from binary_split.cli.desks import Place, place_options
-from binary_split.cli.options import json_option
+from binary_split.cli.options import NAMED_FILE, json_option
 from binary_split.cli.output import emit, emit_json, say
 from binary_split.cli.qr import check_qr_target, draw_qr
 from binary_split.errors import ConfigError
 from binary_split.keyservice.admin import acts
 
-_FILE = click.Path(path_type=Path, dir_okay=False)
-
 
 @click.command()
 @click.option("--device", "device_id", metavar="D", required=True, help="The enrolled device.")
 @click.option("--key", "key_id", metavar="K", required=True, help="The key, which must be granted to it.")
-@click.option("-o", "--out", type=_FILE, required=True, metavar="F", help="New file for the sealed fragment.")
+@click.option(
+    "-o", "--out", type=NAMED_FILE, required=True, metavar="F", help="New file for the sealed fragment."
+)
 @click.option(
     "--qr",
     type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),

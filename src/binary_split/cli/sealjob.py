@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +10,7 @@ from pathlib import Path
 from binary_split.archive.age import FragmentRecipient, Recipient, parse_recipient
 from binary_split.archive.cbc import Sink
 from binary_split.cli.options import read_fragment
+from binary_split.cli.output import StdoutSink
 from binary_split.errors import ConfigError
 from binary_split.files import write_atomically
 from binary_split.model import ProgressSink, Release
@@ -105,7 +104,7 @@ def write_archive(
         ConfigError: there is no "beside" on stdout.
         OutputError: one of the two cannot be written; older files were not touched.
     """
-    with nullcontext(sys.stdout.buffer) if job.is_stdout else write_atomically(job.output) as sink:
+    with StdoutSink() if job.is_stdout else write_atomically(job.output) as sink:
         if job.archive_format == "age" or job.key is None or job.statement_file is None:
             return sealer(job, export, sink, total, report)
         if job.is_stdout:

@@ -13,7 +13,7 @@ from binary_split.cli.options import json_option
 from binary_split.cli.output import emit_json, say
 from binary_split.cli.progress import Mode, progress_option, show_progress
 from binary_split.config import LIMITS
-from binary_split.errors import ArchiveDamagedError, ConfigError
+from binary_split.errors import ArchiveDamagedError, ArchiveUnreadableError, ConfigError
 from binary_split.files import write_atomically
 from binary_split.model import Progress, ProgressSink
 from binary_split.sizes import format_count, format_size, parse_size
@@ -89,4 +89,4 @@ def _write_parts(
                 report(Progress("splitting", done, total))
         yield ArchivePart(part, size - left, state.finalize().hex())
         if left:
-            raise ConfigError("the archive became shorter while it was split")
+            raise ArchiveUnreadableError("the archive became shorter while it was split")

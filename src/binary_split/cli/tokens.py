@@ -10,7 +10,6 @@ import click
 from binary_split.cli.answers import (
     Listing,
     do_and_print,
-    json_option,
     listing_options,
     print_list,
     show,
@@ -18,9 +17,9 @@ from binary_split.cli.answers import (
 )
 from binary_split.cli.desks import Place, place_options
 from binary_split.cli.issuing import issue_secret
+from binary_split.cli.options import NAMED_FILE, json_option
 from binary_split.keyservice.admin import acts
 
-_FILE = click.Path(path_type=Path, dir_okay=False)
 _SCOPES = click.Choice(("fragment:read", "admin", "audit:read"))
 
 
@@ -37,7 +36,9 @@ def token() -> None:
 )
 @click.option("--expires", metavar="TIME", default="90d", show_default=True, help="90d, 12h or 30m.")
 @click.option("--label", metavar="TEXT", default="", help="Whose it is, for people.")
-@click.option("--out", metavar="F", type=_FILE, help="Write the token to this new file (mode 0600) instead.")
+@click.option(
+    "--out", metavar="F", type=NAMED_FILE, help="Write the token to this new file (mode 0600) instead."
+)
 @json_option
 @place_options
 def issue(

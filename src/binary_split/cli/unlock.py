@@ -14,11 +14,13 @@ from binary_split.cli.fragments import choose_fragment, sealed_fragment_option
 from binary_split.cli.journal import open_journal, state_option
 from binary_split.cli.options import (
     FILE,
+    ca_file_option,
     engine_option,
     fragment_file_option,
     image_id_option,
     image_option,
     json_option,
+    key_service_option,
 )
 from binary_split.cli.output import emit_json, say, warn
 from binary_split.cli.plan import show_plan
@@ -45,7 +47,7 @@ from binary_split.unlock.pipeline import unlock as run_unlock
     help="Load whatever a `cbc` archive holds: anyone who had it in hands may have changed it.",
 )
 @trust_options
-@click.option("--key-service", metavar="URL", help="The key service [env: BINARY_SPLIT_KEY_SERVICE].")
+@key_service_option
 @click.option(
     "--token-file", type=FILE, metavar="T", help="File that holds the token [env: BINARY_SPLIT_TOKEN_FILE]."
 )
@@ -54,7 +56,7 @@ from binary_split.unlock.pipeline import unlock as run_unlock
     metavar="ID",
     help="Which fragment to ask for; default: the token's own, or one of the archive's.",
 )
-@click.option("--ca-file", type=FILE, metavar="F", help="The key service's own CA, in PEM.")
+@ca_file_option
 @click.option("--insecure-http", is_flag=True, help="Allow plain http beyond loopback.")
 @device_key_option
 @fragment_file_option

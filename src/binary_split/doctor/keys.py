@@ -12,6 +12,7 @@ from binary_split.doctor.facts import Facts
 from binary_split.doctor.finding import Judgement, SkippedError, bad, doubtful, good
 from binary_split.errors import ArchiveError
 from binary_split.sealedfragment import PublicKey
+from binary_split.trust import list_key_files
 from binary_split.unlock.device_key import read_device_key
 
 _NONE = "no trusted key is configured: no signature can be verified"
@@ -55,8 +56,10 @@ def _key_files(facts: Facts) -> Iterator[Path]:
     yield from facts.subject.trusted_keys
     folder = facts.settings.trusted_keys_folder
     if folder is not None:
-        yield from (folder, *sorted(folder.iterdir()))
+        yield from (folder, *list_key_files(folder))
 
 
 def _is_open(path: Path) -> bool:
-    return bool(path.stat().st_mode & stat.S_IWOTH)
+    with suppress(OSError):  # it was read a moment ago
+        return bool(path.stat().st_mode & stat.S_IWOTH)
+    return False

@@ -16,6 +16,7 @@ from binary_split.errors import (
     JournalError,
     SignatureUntrustedError,
 )
+from binary_split.files import is_visible
 from binary_split.transports import locate_beside
 from binary_split.unlock.installed import verify_not_older
 from binary_split.unlock.opening import SignedRelease, pin_release, read_beside
@@ -43,7 +44,7 @@ def _judge_beside(facts: Facts) -> Judgement:
     if pins:
         return good(f"a cbc archive: the configuration pins {len(pins)} images")
     name = locate_beside(archive, ".release.json")
-    if isinstance(name, Path) and name.exists() and not facts.trust().keys:
+    if isinstance(name, Path) and is_visible(name) and not facts.trust().keys:
         raise SignatureUntrustedError(f"{name} may be signed, but no trusted key is configured")
     beside = read_beside(archive, version, facts.trust())
     if beside is None:

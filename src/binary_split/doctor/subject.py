@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from binary_split.errors import BinarySplitError
-from binary_split.transports import ArchiveLocation
+    from binary_split.transports import ArchiveLocation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,6 +30,7 @@ from binary_split.errors import (
     ImageMissingError,
     ImageReferenceError,
 )
+from binary_split.files import is_visible_folder
 from binary_split.model import Digest, ImageRef
 from binary_split.oci.compression import Compression
 
@@ -203,4 +204,4 @@ class DockerEngine:
         if not isinstance(stated, str) or not stated.startswith("/") or not self._wire.endpoint.is_local:
             return None
         folder = Path(stated)
-        return folder if folder.is_dir() else None
+        return folder if is_visible_folder(folder) else None

@@ -26,7 +26,7 @@ from binary_split.errors import (
     ImageIncompleteError,
     ImageMissingError,
 )
-from binary_split.files import sync_folder, write_atomically
+from binary_split.files import is_visible_folder, sync_folder, write_atomically
 from binary_split.model import Digest, ImageRef
 from binary_split.oci.compression import Compression
 from binary_split.oci.images import parse_json
@@ -57,7 +57,7 @@ class OciFolder:
             address=str(self._folder),
             id_kind=IdKind.CONFIG,
             compressions=frozenset(Compression),
-            data_root=self._folder if self._folder.is_dir() else None,
+            data_root=self._folder if is_visible_folder(self._folder) else None,
             parallel_loads=True,
         )
 
@@ -164,7 +164,7 @@ class OciFolder:
     @contextmanager
     def _changing(self) -> Iterator[None]:
         """Keep others from changing the folder meanwhile; one that is not there has no images."""
-        if not self._folder.is_dir():
+        if not is_visible_folder(self._folder):
             yield
             return
         try:

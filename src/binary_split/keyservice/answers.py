@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
-from binary_split.keyservice.problems import SCHEMA
 from binary_split.keyservice.store import Store
 from binary_split.service.problems import MEDIA_TYPE
 
@@ -15,6 +14,9 @@ async def _store(request: Request) -> Store:
     store: Store = request.app.state.store
     return store
 
+
+PROBLEM_SCHEMA = "Problem"
+"""The name, among the description's schemas, of what every operation may answer."""
 
 StoreOf = Annotated[Store, Depends(_store)]
 """A route's parameter: the application's store."""
@@ -27,7 +29,8 @@ def client_of(request: Request) -> str:
 
 def problem(description: str, *headers: str) -> dict[str, Any]:
     """Describe a problem document as an answer, and the headers that come with it."""
-    answer: dict[str, Any] = {"description": description, "content": {MEDIA_TYPE: {"schema": SCHEMA}}}
+    schema = {"$ref": f"#/components/schemas/{PROBLEM_SCHEMA}"}
+    answer: dict[str, Any] = {"description": description, "content": {MEDIA_TYPE: {"schema": schema}}}
     if headers:
         answer["headers"] = {name: {"schema": {"type": "string"}} for name in headers}
     return answer

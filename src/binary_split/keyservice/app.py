@@ -12,11 +12,11 @@ from starlette.responses import JSONResponse
 from binary_split.errors import BinarySplitError, KeyStoreError
 from binary_split.keyservice import device_routes, fragment_route
 from binary_split.keyservice.admin.routes import admin_router
-from binary_split.keyservice.answers import StoreOf, problem
+from binary_split.keyservice.answers import PROBLEM_SCHEMA, StoreOf, problem
 from binary_split.keyservice.console.routes import add_console
 from binary_split.keyservice.guards import Guards, add_guards
 from binary_split.keyservice.hot_routes import add_hot_routes
-from binary_split.keyservice.problems import UNAVAILABLE, answer_error
+from binary_split.keyservice.problems import SCHEMA, UNAVAILABLE, answer_error
 from binary_split.keyservice.store import Store
 from binary_split.service.docs_page import add_docs_page
 from binary_split.service.problems import NO_STORE, ProblemError, answer_http, answer_invalid, answer_problem
@@ -50,6 +50,15 @@ async def _openapi(request: Request) -> JSONResponse:
     return JSONResponse(request.app.openapi(), headers=NO_STORE)
 
 
+class _Api(FastAPI):
+    """Describes itself with the problem document once, and not at each answer of each operation."""
+
+    def openapi(self) -> dict[str, Any]:
+        document = super().openapi()
+        document["components"]["schemas"][PROBLEM_SCHEMA] = SCHEMA
+        return document
+
+
 def create_app(store: Store, guards: Guards | None = None) -> FastAPI:
     """Return the ASGI application that answers from ``store``, between ``guards`` or the usual ones."""
     app = _bare_app()
@@ -69,7 +78,7 @@ def describe_api() -> dict[str, Any]:
 
 
 def _bare_app() -> FastAPI:
-    app = FastAPI(
+    app = _Api(
         title="binary-split key service",
         summary="Releases the few secret bytes that open a sealed release.",
         version=__version__,

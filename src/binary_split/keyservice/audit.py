@@ -10,7 +10,8 @@ from sqlalchemy import Engine, RowMapping, select
 
 from binary_split.errors import AuditBrokenError
 from binary_split.keyservice.chain import AuditChain, AuditRecord, ChainHead
-from binary_split.keyservice.checkpoints import Checkpoint, CheckpointFile
+from binary_split.keyservice.checkpoint_lines import Checkpoint
+from binary_split.keyservice.checkpoints import CheckpointFile
 from binary_split.keyservice.clock import from_seconds
 from binary_split.keyservice.database import reading
 from binary_split.keyservice.paging import DEFAULT_PAGE, Page, fetch_page

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from binary_split.errors import KeyStoreStateError
 from binary_split.files import sync_folder
-from binary_split.keyservice.state import DATABASE_NAME, DATABASE_URL_NAME
+from binary_split.keyservice.state import DATABASE_NAME, DATABASE_URL_NAME, has_file
 
 _LOCK_TIMEOUT_S = 3.0
 
@@ -41,7 +41,9 @@ def backup_database(folder: Path, target: Path) -> None:
         finally:
             temporary.unlink(missing_ok=True)
     except (OSError, sqlite3.Error) as error:
-        raise KeyStoreStateError(f"cannot back up to {target}: {error}", hint="Free its disk.") from error
+        raise KeyStoreStateError(
+            f"cannot back up to {target}: {error}", hint="Check that its folder is there and has room."
+        ) from error
 
 
 def restore_database(folder: Path, backup: Path) -> None:
@@ -71,11 +73,11 @@ def restore_database(folder: Path, backup: Path) -> None:
 
 
 def _sqlite_of(folder: Path) -> Path:
-    if (folder / DATABASE_URL_NAME).exists():
+    if has_file(folder / DATABASE_URL_NAME):
         raise KeyStoreStateError(
             "the database is PostgreSQL's", hint="Use pg_dump and pg_restore: docs/key-service.md says how."
         )
-    if not (folder / DATABASE_NAME).is_file():
+    if not has_file(folder / DATABASE_NAME):
         raise KeyStoreStateError(f"no key service is set up in {folder}")
     return folder / DATABASE_NAME
 

@@ -1,65 +1,28 @@
-"""Signed checkpoints of the audit chain, in a file outside the database: one line of JSON each.
-
-Every line says how far the chain had come: who cuts the chain's tail, or restores an older database, is found
-out. Lines of the kinds in ``REPLAYED`` also say what took a right away, so that it can be done again after a
-restore. The signatures are Ed25519: whoever gets a copy of the file can check it without any secret.
-"""
+"""The file of the audit chain's checkpoints: outside the database, and appended to under a lock."""
 
 from __future__ import annotations
 
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from binary_split.errors import AuditBrokenError, KeyStoreStateError
 from binary_split.keyservice.chain import AuditRecord, ChainHead
-
-REPLAYED = (
-    "token-revoke",
-    "grant-revoke",
-    "device-disable",
-    "device-enable",
-    "device-enrol",
-    "code-revoke",
-    "key-retire",
-    "key-destroy",
+from binary_split.keyservice.checkpoint_lines import (
+    LINE_BYTES,
+    Checkpoint,
+    parse_checkpoint,
+    serialise_checkpoint,
 )
-"""The kinds of records that a restored database must not forget."""
 
-_LINE_BYTES = 16 * 1024
-_PURPOSE = b"binary-split/v1 audit checkpoint\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """One line: the chain's place, and what happened there.
-
-    Attributes:
-        seq: number of the record.
-        mac: its mac.
-        at: when the line was written, in seconds since 1970.
-        kind: ``checkpoint``, ``restored`` (from here on the database continues an older one) or a record's
-            own kind, of those in ``REPLAYED``.
-        key_id: as in the record.
-        device_id: as in the record.
-        detail: as in the record.
-    """
-
-    seq: int
-    mac: bytes
-    at: int
-    kind: str = "checkpoint"
-    key_id: str | None = None
-    device_id: str | None = None
-    detail: dict[str, Any] = field(default_factory=dict)
+_LOCK_S = 5.0
+_LOCK_PAUSE_S = 0.01
 
 
 class CheckpointFile:
@@ -98,10 +61,10 @@ class CheckpointFile:
             flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
             descriptor = os.open(self._path, flags, 0o600)
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                _lock(descriptor, self._path)
                 appender = Appender(self._last(descriptor))
                 yield appender
-                lines = b"".join(self._serialise(line) for line in appender.lines)
+                lines = b"".join(serialise_checkpoint(line, self._signing_key) for line in appender.lines)
                 if lines:
                     _write_whole(descriptor, lines)
             finally:
@@ -109,24 +72,11 @@ class CheckpointFile:
 
     def _last(self, descriptor: int) -> Checkpoint | None:
         size = os.fstat(descriptor).st_size
-        start = max(0, size - 2 * _LINE_BYTES)
+        start = max(0, size - 2 * LINE_BYTES)
         # A torn last line was never acknowledged: the one before it counts.
         whole = os.pread(descriptor, size - start, start).rpartition(b"\n")[0]
         line = whole.rpartition(b"\n")[2]
-        return _parse(line, self._signing_key.public_key()) if line else None
-
-    def _serialise(self, line: Checkpoint) -> bytes:
-        document = {
-            "seq": line.seq,
-            "mac": line.mac.hex(),
-            "at": line.at,
-            "kind": line.kind,
-            "key_id": line.key_id,
-            "device_id": line.device_id,
-            "detail": line.detail,
-        }
-        signature = self._signing_key.sign(_PURPOSE + _canonical(document))
-        return _canonical(document | {"signature": signature.hex()}) + b"\n"
+        return parse_checkpoint(line, self._signing_key.public_key()) if line else None
 
 
 class Appender:
@@ -166,27 +116,30 @@ def read_checkpoints(path: Path, public_key: Ed25519PublicKey) -> Iterator[Check
         if not path.exists():
             return
         with path.open("rb") as file:
-            while line := file.readline(_LINE_BYTES + 1):
+            while line := file.readline(LINE_BYTES + 1):
                 if not line.endswith(b"\n"):
-                    if len(line) > _LINE_BYTES:
+                    if len(line) > LINE_BYTES:
                         raise AuditBrokenError(f"{path} holds a line that is too long")
                     return  # torn by a power cut: it was never acknowledged
-                yield _parse(line[:-1], public_key)
+                yield parse_checkpoint(line[:-1], public_key)
 
 
-def _parse(line: bytes, public_key: Ed25519PublicKey) -> Checkpoint:
-    try:
-        document = json.loads(line)
-        signature = bytes.fromhex(document.pop("signature"))
-        public_key.verify(signature, _PURPOSE + _canonical(document))
-        document["mac"] = bytes.fromhex(document["mac"])
-        return Checkpoint(**document)
-    except (ValueError, TypeError, KeyError, AttributeError, InvalidSignature, RecursionError):
-        raise AuditBrokenError("a checkpoint's signature does not hold") from None
-
-
-def _canonical(document: dict[str, Any]) -> bytes:
-    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+def _lock(descriptor: int, path: Path) -> None:
+    """Wait for the file's lock, and not for ever: releases wait behind whoever writes a checkpoint."""
+    end = time.monotonic() + _LOCK_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                break
+            time.sleep(_LOCK_PAUSE_S)
+        else:
+            return
+    raise KeyStoreStateError(
+        f"another process has held the checkpoints in {path} for {_LOCK_S:g} s",
+        hint="Look for one that was stopped halfway, such as a command that waits in a shell.",
+    )
 
 
 def _write_whole(descriptor: int, lines: bytes) -> None:
@@ -211,5 +164,6 @@ def _mapped(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise KeyStoreStateError(
-            f"the checkpoints in {path} cannot be used: {error.strerror or error}", hint="Free its disk."
+            f"the checkpoints in {path} cannot be used: {error.strerror or error}",
+            hint="Check that its disk has room, and that the service's user may read and write it.",
         ) from error

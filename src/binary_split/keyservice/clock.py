@@ -22,3 +22,8 @@ def to_seconds(time: datetime) -> int:
 def from_seconds(seconds: int) -> datetime:
     """Return the UTC time that ``to_seconds`` stored."""
     return datetime.fromtimestamp(seconds, UTC)
+
+
+def optional_time(seconds: int | None) -> datetime | None:
+    """Return a stored time, None where there is none."""
+    return None if seconds is None else from_seconds(seconds)

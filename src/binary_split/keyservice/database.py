@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from binary_split.errors import ConfigError, KeyStoreDamagedError, KeyStoreError, KeyStoreStateError
+from binary_split.errors import ConfigError, KeyStoreDamagedError, KeyStoreStateError
 
 BUSY_TIMEOUT_S = 3.0
 _POOL_SIZE = 5
@@ -63,10 +63,13 @@ def parse_postgres_url(text: str) -> URL:
     Raises:
         ConfigError: it is none. The text is not repeated: it may hold a password.
     """
-    try:
+    url: URL | None = None
+    with suppress(ArgumentError, ValueError):
         url = make_url(text)
-    except ArgumentError:
-        raise ConfigError("not the URL of a database") from None
+    if url is None:  # raised out here, so that the ValueError, which quotes the URL, is not chained
+        raise ConfigError(
+            "not the URL of a database", hint="Percent-encode what is special in its password, such as @ : /."
+        )
     if url.drivername not in {"postgresql", "postgres"} or not url.database:
         raise ConfigError("not the URL of a PostgreSQL database: postgresql://USER@HOST/DATABASE")
     return url.set(drivername="postgresql+psycopg")
@@ -107,11 +110,6 @@ def connect_postgres(
         ) from None
 
 
-def is_sqlite(engine: Engine) -> bool:
-    """Tell whether the database is the embedded one."""
-    return engine.dialect.name == "sqlite"
-
-
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """Give a connection in a transaction that only reads.
@@ -142,14 +140,16 @@ def writing(engine: Engine) -> Iterator[Connection]:
 def _our_errors() -> Iterator[None]:
     try:
         yield
-    except KeyStoreError:
-        raise
     except (OperationalError, PoolTimeoutError) as error:
         reason = error.orig if isinstance(error, OperationalError) else "all connections are in use"
         raise KeyStoreStateError(f"the database cannot be used: {reason}", hint=_TRY_AGAIN) from error
     except DatabaseError as error:
         if error.connection_invalidated:
             raise KeyStoreStateError(f"the database went away: {error.orig}", hint=_TRY_AGAIN) from error
+        if isinstance(error, ProgrammingError) and error.statement is None:  # nothing was asked of it yet
+            raise KeyStoreStateError(
+                f"no connection to the database: {error.orig}", hint="Check the options in its URL."
+            ) from error
         raise KeyStoreDamagedError(
             f"the database is damaged: {error.orig}", hint="Restore the database from a backup."
         ) from error

@@ -12,10 +12,10 @@ from sqlalchemy.exc import IntegrityError
 
 from binary_split.errors import RecordConflictError, RecordError, RecordMissingError
 from binary_split.keyservice.chain import LOCAL, AuditEvent
-from binary_split.keyservice.clock import from_seconds
+from binary_split.keyservice.clock import from_seconds, optional_time
 from binary_split.keyservice.database import reading
 from binary_split.keyservice.ledger import Ledger
-from binary_split.keyservice.names import optional_time, parse_name
+from binary_split.keyservice.names import parse_name
 from binary_split.keyservice.paging import DEFAULT_PAGE, Page, fetch_page
 from binary_split.keyservice.schema import DEVICE_GROUPS, DEVICES
 from binary_split.keyservice.tokens import parse_label
@@ -82,7 +82,7 @@ class DeviceRepository:
                 turn.connection.execute(insert(DEVICES).values(**row, created_at=turn.now))
             except IntegrityError:
                 raise RecordConflictError(f"device {device_id!r} exists already") from None
-            _write_groups(turn.connection, device_id, names)
+            write_groups(turn.connection, device_id, names)
             turn.record(
                 AuditEvent(
                     kind="device-create", actor=by, device_id=device_id, detail={"groups": list(names)}
@@ -99,8 +99,7 @@ class DeviceRepository:
         names = _parse_groups(groups)
         with self._ledger.writing() as turn:
             find_device(turn.connection, device_id)
-            turn.connection.execute(delete(DEVICE_GROUPS).where(DEVICE_GROUPS.c.device_id == device_id))
-            _write_groups(turn.connection, device_id, names)
+            write_groups(turn.connection, device_id, names)
             turn.record(
                 AuditEvent(
                     kind="device-groups", actor=by, device_id=device_id, detail={"groups": list(names)}
@@ -175,6 +174,11 @@ def write_state(connection: Connection, device_id: str, state: DeviceState, now:
     )
 
 
+def is_known(connection: Connection, device_id: str) -> bool:
+    """Tell whether there is a device of this name, whatever its state."""
+    return connection.scalar(select(DEVICES.c.device_id).where(DEVICES.c.device_id == device_id)) is not None
+
+
 def find_device(connection: Connection, device_id: str) -> DeviceRecord:
     """Return a device.
 
@@ -206,7 +210,9 @@ def _parse_groups(groups: Collection[str]) -> list[str]:
     return names
 
 
-def _write_groups(connection: Connection, device_id: str, names: list[str]) -> None:
+def write_groups(connection: Connection, device_id: str, names: list[str]) -> None:
+    """Put a device into these groups and no others."""
+    connection.execute(delete(DEVICE_GROUPS).where(DEVICE_GROUPS.c.device_id == device_id))
     if names:
         connection.execute(
             insert(DEVICE_GROUPS), [{"device_id": device_id, "group_name": name} for name in names]

@@ -12,12 +12,12 @@ from sqlalchemy import Connection, RowMapping, insert, select, update
 
 from binary_split.errors import EnrolmentRefusedError, RecordConflictError, RecordError, RecordMissingError
 from binary_split.keyservice.chain import LOCAL, AuditEvent
-from binary_split.keyservice.clock import from_seconds
+from binary_split.keyservice.clock import from_seconds, optional_time
 from binary_split.keyservice.database import reading
 from binary_split.keyservice.decision import FRAGMENT_READ
 from binary_split.keyservice.devices import DeviceRecord, find_device, parse_public_key
 from binary_split.keyservice.ledger import Ledger, Transaction
-from binary_split.keyservice.names import generate_id, is_id, optional_time
+from binary_split.keyservice.names import generate_id, is_id
 from binary_split.keyservice.paging import DEFAULT_PAGE, Page, fetch_page
 from binary_split.keyservice.schema import DEVICES, ENROLMENT_CODES
 from binary_split.keyservice.token_records import insert_token, mark_device_tokens_revoked
@@ -84,7 +84,7 @@ class EnrolmentRepository:
         return IssuedCode(_record(row), text)
 
     def redeem(
-        self, code: str, public_key: bytes | None, *, token_lifetime: timedelta, label: str = ""
+        self, code: str, public_key: bytes | None, *, token_lifetime: timedelta
     ) -> tuple[DeviceRecord, IssuedToken]:
         """Turn a code into an enrolled device and its token. Every earlier token of the device is revoked.
 
@@ -95,7 +95,6 @@ class EnrolmentRepository:
             code: what ``issue`` returned.
             public_key: to which fragments will be sealed; the caller has checked that it is one.
             token_lifetime: how long the token works.
-            label: of the token, for people.
 
         Raises:
             EnrolmentRefusedError: the code is unknown, used, revoked or expired, or its device is disabled.
@@ -122,7 +121,7 @@ class EnrolmentRepository:
             issued = insert_token(
                 turn,
                 lifetime=token_lifetime,
-                label=label,
+                label="",
                 key_id=None,
                 device_id=device_id,
                 scopes=frozenset({FRAGMENT_READ}),

@@ -11,11 +11,11 @@ from sqlalchemy import Connection, RowMapping, insert, select, update
 
 from binary_split.errors import RecordConflictError, RecordError, RecordMissingError
 from binary_split.keyservice.chain import LOCAL, AuditEvent
-from binary_split.keyservice.clock import from_seconds, to_seconds
+from binary_split.keyservice.clock import from_seconds, optional_time, to_seconds
 from binary_split.keyservice.database import reading
 from binary_split.keyservice.devices import find_device
 from binary_split.keyservice.ledger import Ledger, Transaction
-from binary_split.keyservice.names import generate_id, is_id, optional_time, parse_name
+from binary_split.keyservice.names import generate_id, is_id, parse_name
 from binary_split.keyservice.paging import DEFAULT_PAGE, Page, fetch_page
 from binary_split.keyservice.schema import GRANTS, KEYS
 

@@ -33,8 +33,8 @@ class GroupCommit(Generic[Request, Answer]):
     Args:
         run: does a batch and returns an answer or an error for each request; if it raises, that is the
             answer to all of them.
-        idle: is called about twice a second, and when the thread ends; a KeyStoreError is
-            logged, and the next call tries again.
+        idle: is called about twice a second, and when the thread ends; what it raises is logged, and the
+            next call tries again.
     """
 
     def __init__(
@@ -139,3 +139,5 @@ class GroupCommit(Generic[Request, Answer]):
             self._idle()
         except KeyStoreError as error:
             LOG.warning("%s", error)
+        except Exception:  # whoever asks for a fragment waits for this thread: it must live on
+            LOG.exception("what is written beside the releases failed")

@@ -12,13 +12,14 @@ from sqlalchemy.exc import IntegrityError
 
 from binary_split.errors import RecordConflictError, RecordError, RecordMissingError
 from binary_split.keyservice.chain import LOCAL, AuditEvent
-from binary_split.keyservice.clock import from_seconds
+from binary_split.keyservice.clock import from_seconds, optional_time
 from binary_split.keyservice.database import reading
 from binary_split.keyservice.decision import KeyState, PlainRelease
+from binary_split.keyservice.grants import copy_grants
 from binary_split.keyservice.keyring import KeyRing
 from binary_split.keyservice.ledger import Ledger, Transaction
-from binary_split.keyservice.names import optional_time, parse_name
-from binary_split.keyservice.paging import DEFAULT_PAGE, Page, every_row, fetch_page
+from binary_split.keyservice.names import parse_name
+from binary_split.keyservice.paging import DEFAULT_PAGE, Page, fetch_page
 from binary_split.keyservice.schema import GRANTS, KEYS
 from binary_split.model import Fragment
 
@@ -103,8 +104,6 @@ class KeyRepository:
         Raises:
             RecordError: there is no such old key, it is destroyed, or the new key-id is malformed or taken.
         """
-        from binary_split.keyservice.grants import copy_grants
-
         parse_name(new_key_id, what="key-id")
         with self._ledger.writing() as turn:
             old = _find(turn.connection, old_key_id)
@@ -162,7 +161,7 @@ class KeyRepository:
             )
         with self._ledger.writing() as turn:
             _find(turn.connection, key_id)
-            turn.connection.execute(update(KEYS).where(KEYS.c.key_id == key_id).values(plain_release=policy))
+            write_plain_release(turn.connection, key_id, policy)
             turn.record(
                 AuditEvent(kind="key-policy", actor=by, key_id=key_id, detail={"plain_release": policy})
             )
@@ -185,7 +184,7 @@ class KeyRepository:
         state: KeyState | None = None,
         granted_to: str | None = None,
     ) -> Page[KeyRecord]:
-        """Return keys by name, those in a state or with a grant to a device if asked for.
+        """Return keys by name, those in a state or with an unrevoked grant to a device if asked for.
 
         Raises:
             RecordError: the cursor or the limit is none.
@@ -194,15 +193,12 @@ class KeyRepository:
         if state is not None:
             query = query.where(KEYS.c.state == state)
         if granted_to is not None:
-            query = query.where(
-                KEYS.c.key_id.in_(select(GRANTS.c.key_id).where(GRANTS.c.device_id == granted_to))
+            granted = select(GRANTS.c.key_id).where(
+                GRANTS.c.device_id == granted_to, GRANTS.c.revoked_at.is_(None)
             )
+            query = query.where(KEYS.c.key_id.in_(granted))
         with reading(self._ledger.engine) as connection:
             return fetch_page(connection, query, (KEYS.c.key_id,), _record, cursor=cursor, limit=limit)
-
-    def list(self) -> list[KeyRecord]:
-        """Return all keys by name."""
-        return list(every_row(lambda cursor: self.page(cursor=cursor, limit=1000)))
 
     def _insert(self, turn: Transaction, key_id: str, fragment: Fragment, plain: PlainRelease) -> None:
         kek_id, sealed = self._ring.seal(turn.connection, key_id, fragment)
@@ -223,6 +219,11 @@ def erase_fragment(connection: Connection, key_id: str, now: int) -> None:
         .where(KEYS.c.key_id == key_id)
         .values(state="destroyed", destroyed_at=now, sealed_fragment=b"")
     )
+
+
+def write_plain_release(connection: Connection, key_id: str, policy: PlainRelease) -> None:
+    """Set a key's policy for the plain GET."""
+    connection.execute(update(KEYS).where(KEYS.c.key_id == key_id).values(plain_release=policy))
 
 
 def mark_key_retired(connection: Connection, key_id: str, now: int) -> None:

@@ -10,7 +10,8 @@ from sqlalchemy import Connection, Engine, insert, select, update
 from binary_split.errors import KeyStoreDamagedError
 from binary_split.keyservice.audit import read_record
 from binary_split.keyservice.chain import AuditChain, AuditEvent, ChainHead
-from binary_split.keyservice.checkpoints import REPLAYED, CheckpointFile
+from binary_split.keyservice.checkpoint_lines import REPLAYED
+from binary_split.keyservice.checkpoints import CheckpointFile
 from binary_split.keyservice.clock import Clock, to_seconds
 from binary_split.keyservice.database import reading, writing
 from binary_split.keyservice.schema import AUDIT, AUDIT_HEAD

@@ -1,14 +1,12 @@
-"""Public ids and secret texts of the store's rows, and the names that people give."""
+"""Public ids of the store's rows, and the names that people give."""
 
 from __future__ import annotations
 
 import base64
 import os
 import re
-from datetime import datetime
 
 from binary_split.errors import RecordError
-from binary_split.keyservice.clock import from_seconds
 from binary_split.model import is_key_id
 
 _ID_BYTES = 8
@@ -35,8 +33,3 @@ def parse_name(text: str, *, what: str) -> str:
     if not is_key_id(text):
         raise RecordError(f"not a {what}: {text[:100]!r}", hint=_NAME_HINT)
     return text
-
-
-def optional_time(seconds: int | None) -> datetime | None:
-    """Return a stored time, None where there is none."""
-    return None if seconds is None else from_seconds(seconds)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from binary_split.errors import RecordConflictError, RecordError, RecordMissingError
 from binary_split.keyservice.chain import LOCAL, AuditEvent
-from binary_split.keyservice.decision import FRAGMENT_READ, Bearer, refuse_release
+from binary_split.keyservice.decision import FRAGMENT_READ, Bearer, Refusal, holds_key, refuse_release
 from binary_split.keyservice.devices import find_device
 from binary_split.keyservice.keyring import KeyRing
 from binary_split.keyservice.ledger import Ledger
@@ -12,6 +14,14 @@ from binary_split.keyservice.names import parse_name
 from binary_split.keyservice.release_reads import BatchFacts, read_grants, read_keys
 from binary_split.keyservice.release_spending import RefusedError, Spending
 from binary_split.keyservice.releases import Released
+
+_WORDS: Mapping[Refusal, str] = {
+    "no-such-key": "there is no such key",
+    "destroyed": "the key is destroyed",
+    "no-device-key": "the device has enrolled no public key",
+    "no-grant": "no grant gives it now",
+    "used-up": "every use is spent",
+}
 
 
 class OfflineRelease:
@@ -46,7 +56,7 @@ class OfflineRelease:
             reason = refuse_release(bearer, None if key is None else key.facts, is_sealed=True)
             if reason is not None or key is None:
                 raise _told(device_id, key_id, reason or "no-such-key")
-            if not any(grant.key_id == key_id for grant in grants):
+            if not holds_key(bearer, key_id, turn.now):
                 raise _told(device_id, key_id, "no-grant")
             fragment = self._ring.open(turn.connection, key.kek_id, key_id, key.sealed)
             try:
@@ -59,9 +69,9 @@ class OfflineRelease:
         return Released(fragment, key_id, by, device_id, device.public_key, is_repeat=False, seq=seq)
 
 
-def _told(device_id: str, key_id: str, reason: str) -> RecordError:
+def _told(device_id: str, key_id: str, reason: Refusal) -> RecordError:
     kind = RecordMissingError if reason == "no-such-key" else RecordConflictError
     return kind(
-        f"key {key_id!r} is not released to device {device_id!r}: {reason}",
+        f"key {key_id!r} is not released to device {device_id!r}: {_WORDS.get(reason, reason)}",
         hint="Look at the key, and at the device's enrolment and grants.",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -15,7 +15,7 @@ from binary_split.errors import RecordError
 
 DEFAULT_PAGE = 100
 LONGEST_PAGE = 1000
-_LONGEST_CURSOR = 500
+LONGEST_CURSOR = 500
 
 Row = TypeVar("Row")
 
@@ -67,24 +67,13 @@ def fetch_page(
     return Page(tuple(read(row) for row in rows), end)
 
 
-def every_row(pages: Callable[[str | None], Page[Row]]) -> Iterator[Row]:
-    """Yield the rows of all pages; ``pages`` returns the one that follows a cursor."""
-    cursor: str | None = None
-    while True:
-        page = pages(cursor)
-        yield from page.rows
-        cursor = page.next_cursor
-        if cursor is None:
-            return
-
-
 def _serialise_cursor(values: list[str | int]) -> str:
     return base64.urlsafe_b64encode(json.dumps(values, separators=(",", ":")).encode()).decode().rstrip("=")
 
 
 def _parse_cursor(cursor: str, order: tuple[Column[Any], ...]) -> list[str | int]:
     wrong = RecordError("not a cursor", hint="Take the one that came with the page before, as it is.")
-    if len(cursor) > _LONGEST_CURSOR or not cursor.isascii():
+    if len(cursor) > LONGEST_CURSOR or not cursor.isascii():
         raise wrong
     try:
         values = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True))
@@ -93,8 +82,8 @@ def _parse_cursor(cursor: str, order: tuple[Column[Any], ...]) -> list[str | int
     kinds = [column.type.python_type for column in order]
     if not isinstance(values, list) or [type(value) for value in values] != kinds:
         raise wrong
-    if any(isinstance(value, str) and "\0" in value for value in values):
-        raise wrong
+    if any(isinstance(value, str) and not value.isprintable() for value in values):
+        raise wrong  # no name or id of ours; a database takes neither NUL nor half a surrogate pair
     if any(isinstance(value, int) and not -(2**63) <= value < 2**63 for value in values):
         raise wrong
     return values

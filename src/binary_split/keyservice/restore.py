@@ -13,11 +13,12 @@ from sqlalchemy import Connection, func, select
 
 from binary_split.errors import KeyStoreRolledBackError
 from binary_split.keyservice.chain import LOCAL, AuditEvent
-from binary_split.keyservice.checkpoints import REPLAYED, Checkpoint, CheckpointFile
-from binary_split.keyservice.devices import write_state
+from binary_split.keyservice.checkpoint_lines import REPLAYED, Checkpoint
+from binary_split.keyservice.checkpoints import CheckpointFile
+from binary_split.keyservice.devices import is_known, write_groups, write_state
 from binary_split.keyservice.enrolment import mark_code_revoked
 from binary_split.keyservice.grants import mark_grant_revoked
-from binary_split.keyservice.keys import erase_fragment, mark_key_retired
+from binary_split.keyservice.keys import erase_fragment, mark_key_retired, write_plain_release
 from binary_split.keyservice.ledger import Ledger, read_head
 from binary_split.keyservice.schema import AUDIT, GRANTS
 from binary_split.keyservice.token_records import mark_device_tokens_revoked, mark_token_revoked
@@ -120,7 +121,10 @@ def _macs(connection: Connection, lines: list[Checkpoint]) -> dict[int, bytes]:
 
 def _take_right(connection: Connection, line: Checkpoint, now: int) -> None:
     """Do what a record says once more; what it is about may not be in the database."""
-    device_id, key_id = line.device_id or "", line.key_id or ""
+    if line.kind.startswith("key-"):
+        _take_key_right(connection, line, now)
+        return
+    device_id = line.device_id or ""
     if line.kind == "token-revoke":
         mark_token_revoked(connection, str(line.detail["token_id"]), now)
     elif line.kind == "grant-revoke":
@@ -133,7 +137,15 @@ def _take_right(connection: Connection, line: Checkpoint, now: int) -> None:
         mark_code_revoked(connection, str(line.detail["code_id"]), now)
         if line.kind == "device-enrol":  # the device must enrol again: its newer public key is not known here
             mark_device_tokens_revoked(connection, device_id, now)
+    elif line.kind == "device-groups" and is_known(connection, device_id):
+        write_groups(connection, device_id, line.detail["groups"])
+
+
+def _take_key_right(connection: Connection, line: Checkpoint, now: int) -> None:
+    key_id = line.key_id or ""
+    if line.kind == "key-policy":
+        write_plain_release(connection, key_id, line.detail["plain_release"])
     elif line.kind == "key-retire":
         mark_key_retired(connection, key_id, now)
-    else:
+    elif line.kind == "key-destroy":
         erase_fragment(connection, key_id, now)

@@ -13,8 +13,8 @@ from pathlib import Path
 from sqlalchemy import Engine, insert
 
 from binary_split.config import credentials_folder
-from binary_split.errors import BinarySplitError, KeyStoreStateError
-from binary_split.files import sync_folder, write_secret
+from binary_split.errors import KeyStoreStateError
+from binary_split.files import is_visible, sync_folder, write_secret
 from binary_split.keyservice.checkpoints import CheckpointFile
 from binary_split.keyservice.clock import Clock, to_seconds, utc_now
 from binary_split.keyservice.database import (
@@ -40,7 +40,6 @@ from binary_split.keyservice.store import Parts, Store
 DATABASE_NAME = "keyservice.sqlite3"
 DATABASE_URL_NAME = "database-url"
 CHECKPOINTS_NAME = "audit-checkpoints"
-KEY_ENCRYPTION_KEY_NAME = KEK_NAME
 _NAMES = (KEK_NAME, VAULT_TOKEN_NAME, AUDIT_KEY_NAME, DATABASE_NAME, DATABASE_URL_NAME)
 _URL_BYTES = 4096
 
@@ -67,8 +66,14 @@ def create_state(
         _refuse_old_state(folder)
         workshop = Path(tempfile.mkdtemp(prefix=".init-", dir=folder))
         try:
-            _build(workshop, database_url, transit)
-            _publish(workshop, folder)
+            key = _build_files(workshop, database_url, transit)
+            if database_url is None:
+                _initialise(workshop, key)  # the file is linked with the others, whole
+                with _published(workshop, folder):
+                    pass
+            else:
+                with _published(workshop, folder):  # else a database without its key would be left
+                    _initialise(workshop, key)
         finally:
             shutil.rmtree(workshop, ignore_errors=True)
 
@@ -120,19 +125,33 @@ def connect_state(folder: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> En
     """Return the engine of a state folder's database.
 
     Raises:
-        KeyStoreStateError: no key service is set up there.
+        KeyStoreStateError: no key service is set up there, or this user may not look.
         KeyEncryptionKeyError: the file with the database's URL is open to others: it may hold a password.
         ConfigError: it holds no such URL.
     """
-    url_file = folder / DATABASE_URL_NAME
-    if url_file.is_file():
+    url_file, database = folder / DATABASE_URL_NAME, folder / DATABASE_NAME
+    if has_file(url_file):
         content = read_private(url_file, what="database URL", max_bytes=_URL_BYTES, is_private=True)
         url = parse_postgres_url(content.decode(errors="replace").strip())
         return connect_postgres(url, busy_timeout_s=busy_timeout_s)
-    database = folder / DATABASE_NAME
-    if not database.is_file():
+    if not has_file(database):
         raise KeyStoreStateError(f"no key service is set up in {folder}")
     return connect_database(database, busy_timeout_s=busy_timeout_s)
+
+
+def has_file(path: Path) -> bool:
+    """Whether a file of a state folder is there.
+
+    Raises:
+        KeyStoreStateError: this user may not look into the folder.
+    """
+    try:
+        return path.is_file()
+    except OSError as error:
+        raise KeyStoreStateError(
+            f"cannot look into {path.parent}: {error.strerror or error}",
+            hint="Run this as the user of the key service, whose folder it is.",
+        ) from error
 
 
 def migrate_state(folder: Path) -> None:
@@ -171,7 +190,7 @@ def _refuse_old_state(folder: Path) -> None:
 @contextmanager
 def _made_folder(folder: Path) -> Iterator[None]:
     """Make the folder and its parents for the block; remove those that are new if the block fails."""
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    missing = [path for path in (folder, *folder.parents) if not is_visible(path)]
     try:
         for path in reversed(missing):
             path.mkdir(mode=0o700 if path == folder else 0o755)
@@ -185,13 +204,18 @@ def _made_folder(folder: Path) -> Iterator[None]:
         raise
 
 
-def _build(workshop: Path, database_url: str | None, transit: TransitAccess | None) -> None:
+def _build_files(workshop: Path, database_url: str | None, transit: TransitAccess | None) -> bytes:
+    """Make the files, and return the key-encryption key."""
     key = create_first_kek(workshop, transit)
     SecretsFolder(workshop, None).create_audit_key()
     if database_url is None:
         create_database_file(workshop / DATABASE_NAME)
     else:
         write_secret(workshop / DATABASE_URL_NAME, database_url.encode() + b"\n")
+    return key
+
+
+def _initialise(workshop: Path, key: bytes) -> None:
     engine = connect_state(workshop)
     try:
         with writing(engine) as connection:
@@ -213,15 +237,18 @@ def _build(workshop: Path, database_url: str | None, transit: TransitAccess | No
         engine.dispose()  # the last connection folds the WAL into the file
 
 
-def _publish(workshop: Path, folder: Path) -> None:
-    linked: list[Path] = []
+@contextmanager
+def _published(workshop: Path, folder: Path) -> Iterator[None]:
+    """Link what was built into its place for good, or for nothing if the block fails."""
+    built = [name for name in _NAMES if (workshop / name).exists()]
     try:
-        for name in _NAMES:
-            if (workshop / name).exists():
-                (folder / name).hardlink_to(workshop / name)
-                linked.append(folder / name)
+        for name in built:
+            (folder / name).hardlink_to(workshop / name)
         sync_folder(folder)
-    except (OSError, BinarySplitError):
-        for path in linked:
-            path.unlink(missing_ok=True)
+        yield
+    except BaseException:  # an interrupt too: a key without its database would be in the way of the next try
+        for name in built:
+            with suppress(FileNotFoundError):
+                if (folder / name).samefile(workshop / name):  # and not what another process put there
+                    (folder / name).unlink()
         raise

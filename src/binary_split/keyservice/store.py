@@ -55,6 +55,7 @@ class Store:
         tokens: what they show.
         enrolment: how they get it.
         sessions: logins of people.
+        offline: fragments for devices without network.
         audit: what happened.
         ledger: transactions that leave a record.
         failures: failed authentications, counted.

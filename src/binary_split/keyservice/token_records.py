@@ -10,14 +10,13 @@ from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
 from binary_split.errors import RecordError, RecordMissingError
 from binary_split.keyservice.chain import LOCAL, AuditEvent
-from binary_split.keyservice.clock import from_seconds
+from binary_split.keyservice.clock import from_seconds, optional_time
 from binary_split.keyservice.database import reading
 from binary_split.keyservice.decision import FRAGMENT_READ
 from binary_split.keyservice.devices import find_device
 from binary_split.keyservice.keys import Deliver
 from binary_split.keyservice.ledger import Ledger, Transaction
-from binary_split.keyservice.names import optional_time
-from binary_split.keyservice.paging import DEFAULT_PAGE, Page, every_row, fetch_page
+from binary_split.keyservice.paging import DEFAULT_PAGE, Page, fetch_page
 from binary_split.keyservice.schema import KEYS, TOKENS
 from binary_split.keyservice.tokens import (
     IssuedToken,
@@ -125,10 +124,6 @@ class TokenRepository:
         order = (TOKENS.c.created_at, TOKENS.c.token_id)
         with reading(self._ledger.engine) as connection:
             return fetch_page(connection, query, order, read_token, cursor=cursor, limit=limit)
-
-    def list(self) -> list[TokenRecord]:
-        """Return all tokens, oldest first."""
-        return list(every_row(lambda cursor: self.page(cursor=cursor, limit=1000)))
 
     def find(self, token: str) -> TokenRecord | None:
         """Return the record of a token by its text, whatever its state, or None where it is unknown."""

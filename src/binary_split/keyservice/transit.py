@@ -1,7 +1,8 @@
 """A key-encryption key that a transit engine of OpenBao or Vault keeps wrapped.
 
-The file then holds no key but its wrapping, and where it is unwrapped, as JSON. The engine is asked once,
-when the service starts: a release never waits for it, and it may be away meanwhile.
+The file then holds no key but its wrapping, and where it is unwrapped, as JSON. The engine is asked
+when the service starts, and once more after another process has rotated the key: no other release waits for
+it, and it may be away meanwhile.
 """
 
 from __future__ import annotations
@@ -129,7 +130,8 @@ def _engine(place: TransitKey, token: str) -> Iterator[Any]:
         )
         try:
             yield client.secrets.transit
-        except (hvac.exceptions.VaultError, requests.RequestException, KeyError, TypeError) as error:
+        # OSError: requests' own, or no CA file is there. ValueError: no header can hold the token.
+        except (hvac.exceptions.VaultError, OSError, KeyError, TypeError, ValueError) as error:
             raise KeyEncryptionKeyError(
                 f"the transit engine at {place.url} failed: {type(error).__name__}",
                 hint=_HINT,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import BinaryIO
 
 from cryptography.hazmat.primitives import hashes
 
@@ -71,7 +70,7 @@ def seal_cbc(
 class HashingSink:
     """Passes an archive on and digests it: for the statement that lies beside it."""
 
-    def __init__(self, sink: BinaryIO) -> None:
+    def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self._hash = hashes.Hash(hashes.SHA256())
         self._size = 0

@@ -30,8 +30,9 @@ def open_listener(host: str, port: int, *, plain: bool) -> socket.socket:
                 hint="Give --tls-cert and --tls-key, or listen on 127.0.0.1.",
             )
         listener = socket.create_server((str(address[0]), port), family=family, backlog=_BACKLOG)
-    except OSError as error:
-        raise ConfigError(f"cannot listen on {host} port {port}: {error.strerror}") from error
+    except (OSError, UnicodeError) as error:  # a UnicodeError: of a name that is none, such as a..b
+        reason = error.strerror if isinstance(error, OSError) else "it is no host name"
+        raise ConfigError(f"cannot listen on {host} port {port}: {reason}") from error
     # Inherited by each connection. asyncio leaves it off here, and every answer would wait 40 ms for an ACK.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener

@@ -67,8 +67,9 @@ def metrics_listener(metrics: RequestMetrics, address: tuple[str, int] | None) -
     host, port = address
     try:
         server, thread = start_http_server(port, addr=host, registry=metrics.registry)
-    except OSError as error:
-        raise ConfigError(f"cannot listen on {host} port {port}: {error.strerror}") from error
+    except (OSError, UnicodeError) as error:  # a UnicodeError: of a name that is none, such as a..b
+        reason = error.strerror if isinstance(error, OSError) else "it is no host name"
+        raise ConfigError(f"cannot listen on {host} port {port}: {reason}") from error
     try:
         yield
     finally:

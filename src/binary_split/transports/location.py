@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from binary_split.errors import ArchiveDamagedError
+from binary_split.files import is_visible
 from binary_split.transports.file import FileSource
 from binary_split.transports.keeping import KeptSource
 from binary_split.transports.options import HttpOptions
@@ -122,7 +123,7 @@ def naming_damage(location: ArchiveLocation) -> Iterator[None]:
 
 def is_there(location: ArchiveLocation) -> bool:
     """Whether a path exists; of a server it is found out by asking."""
-    return not isinstance(location, Path) or location.exists()
+    return not isinstance(location, Path) or is_visible(location)
 
 
 def locate_beside(location: ArchiveLocation, suffix: str) -> ArchiveLocation:

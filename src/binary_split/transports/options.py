@@ -51,7 +51,8 @@ class HttpOptions:
         insecure_http: allow plain http beyond loopback: who is on the way can hold it back, not forge it.
         cache: keeps blocks that were authentic for another run; None: none are kept.
         mirrors: are asked before the archive's own server.
-        note: is told where a place or a cache fails and the archive is read on all the same.
+        note: is told where a place or a cache fails and the archive is read on all the same, and where the
+            archive is looked for longer than a moment.
     """
 
     ca_file: Path | None = None

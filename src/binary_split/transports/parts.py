@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import hashes
 from binary_split.archive.positioned import SharedBytes
 from binary_split.config import LIMITS
 from binary_split.errors import ArchiveUnreadableError
+from binary_split.files import is_visible
 from binary_split.transports.file import FileSource
 from binary_split.transports.part_list import ArchivePart, part_name, read_part_list, whole_name
 
@@ -72,7 +73,7 @@ def _find_parts(first: Path) -> list[Path]:
     paths = (first.with_name(part_name(name, number)) for number in range(1, LIMITS.archive_parts + 1))
     found = []
     for path in paths:
-        if not path.exists():
+        if not is_visible(path):
             break
         found.append(path)
     return found or [first]

@@ -28,7 +28,7 @@ from binary_split.transports.http_pool import (
     verify_url,
 )
 from binary_split.transports.open_sockets import OpenSockets
-from binary_split.transports.options import HttpOptions
+from binary_split.transports.options import HttpOptions, Note
 from binary_split.transports.pace import ReadingPace
 from binary_split.transports.patience import ask_patiently
 
@@ -104,6 +104,7 @@ class RangeClient:
     ) -> None:
         self._url = url
         self._insecure_http = options.insecure_http
+        self._note = options.note
         verify_url(url, insecure_http=options.insecure_http)
         self._access = access
         self._pace = ReadingPace(options.bytes_per_s)
@@ -132,7 +133,7 @@ class RangeClient:
         """
         head = _Part(LIMITS.http_block_bytes)
         with self._open.cut_after(patience_s + LIMITS.http_read_timeout_s) as answered:
-            file = self._patiently(lambda: self._find(head, answered), patience_s)
+            file = self._patiently(lambda: self._find(head, answered), patience_s, self._note)
         return replace(file, head=self._complete(file, 0, head, patience_s))
 
     def fetch(self, file: Representation, offset: int, size: int, patience_s: float) -> bytes:
@@ -157,9 +158,14 @@ class RangeClient:
             self._patiently(lambda: self._fetch(file, offset, part), patience_s)
         return bytes(part.content)
 
-    def _patiently(self, ask: Callable[[], _T], patience_s: float) -> _T:
+    def _patiently(self, ask: Callable[[], _T], patience_s: float, note: Note | None = None) -> _T:
         return ask_patiently(
-            ask, what=self._url, patience_s=patience_s, ended=self._ended, last_byte=lambda: self.last_byte
+            ask,
+            what=self._url,
+            patience_s=patience_s,
+            ended=self._ended,
+            last_byte=lambda: self.last_byte,
+            note=note,
         )
 
     def _find(self, head: _Part, answered: Callable[[], None]) -> Representation:

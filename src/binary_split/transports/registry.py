@@ -138,6 +138,7 @@ class Registry:
                 what=str(self.reference),
                 patience_s=patience_s,
                 ended=ended or threading.Event(),
+                note=self.options.note,
             )
         name = self.reference.name
         if name.startswith("sha256:") and str(hash_bytes(content)) != name:

@@ -91,7 +91,8 @@ class Journal:
 
     def is_unsettled(self) -> bool:
         """Whether something is under way, or was left so."""
-        return self._transaction.exists()
+        with self._mapped():
+            return self._transaction.exists()
 
     def is_in_use(self) -> bool:
         """Whether somebody works on the engine right now.

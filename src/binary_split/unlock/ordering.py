@@ -53,6 +53,8 @@ def make_order(
     pins, beside = parse_image_ids(image_ids, version, settings), None
     if not pins and (beside := read_beside(archive, version, trust)) is not None:
         pins = pin_release(beside.statement, version=version)
+    if not (pins or allow_unauthenticated or is_there(archive)):
+        _is_age(archive)  # it is needed, for nothing else says what must be there: this says why it is not
     refs = choose_images(images, version, pins)
     return UnlockOrder(
         archive,

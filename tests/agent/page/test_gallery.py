@@ -145,3 +145,18 @@ def test_what_has_the_focus_or_is_being_typed_stays_while_the_page_changes(
         assert page.get_by_label("Token from the vendor").input_value() == "half a tok"
         assert page.get_by_text("archive-damaged").is_visible()
     assert not trouble
+
+
+def test_an_answer_that_is_no_page_leaves_the_page_and_is_asked_for_again(
+    browser: Browser, shown: Gallery
+) -> None:
+    shown.name = "loading"
+    busy = {"status": 503, "content_type": "application/problem+json", "body": "{}"}
+    with visiting(browser, shown.url) as (page, _trouble):
+        page.goto(shown.url)
+        page.route(shown.url + "/", lambda route: route.fulfill(**busy))
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        page.locator("#lost").wait_for(state="visible")
+        assert page.get_by_role("progressbar", name="Overall progress").is_visible()
+        page.unroute(shown.url + "/")
+        page.locator("#lost").wait_for(state="hidden")

@@ -10,6 +10,7 @@ import pytest
 import requests
 from sqlalchemy import select, text
 
+from binary_split.keyservice.console import views
 from binary_split.keyservice.console.orders import ORDERS
 from binary_split.keyservice.console.rendering import FOLDER
 from binary_split.keyservice.console.views import VIEWS
@@ -270,6 +271,25 @@ class TestLists:
         even = person.get("/devices?group=even&state=").text
         assert "d02" in even
         assert "d03" not in even
+
+    def test_a_device_of_which_there_is_more_than_its_page_shows_leads_to_the_rest(
+        self, person: Person, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(views, "PAGE_ROWS", 1)
+        store = person.service.store
+        store.devices.add("d1")
+        links = {f"/{list_}?device_id=d1" for list_ in ("grants", "tokens", "enrolment")}
+
+        def shown() -> set[str]:
+            return {link for link in links if f'href="/console{link}"' in person.get("/devices/d1").text}
+
+        for _ in range(2):
+            assert shown() == set()
+            store.grants.add("k1", device_id="d1")
+            store.tokens.issue(lifetime=HOUR, device_id="d1")
+            store.enrolment.issue("d1", lifetime=HOUR)
+        assert shown() == links
+        assert {person.get(link).status_code for link in links} == {200}
 
     @pytest.mark.parametrize(
         "path",

@@ -17,9 +17,9 @@ from binary_split.keyservice.admin.wishes import (
     Time,
     View,
     Wish,
-    to_lifetime,
 )
 from binary_split.keyservice.enrolment import CodeRecord
+from binary_split.keyservice.tokens import parse_lifetime
 
 CodeState = Literal["open", "used", "expired", "revoked"]
 CodeId = Annotated[str, StringConstraints(pattern=r"^enr_[a-z2-7]{12}$")]
@@ -95,7 +95,7 @@ def _list_codes(desk: Desk, wish: CodeFilter) -> CodePage:
 
 
 def _issue_code(desk: Desk, wish: NewCode) -> IssuedCodeView:
-    issued = desk.store.enrolment.issue(wish.device_id, lifetime=to_lifetime(wish.lifetime), by=desk.by)
+    issued = desk.store.enrolment.issue(wish.device_id, lifetime=parse_lifetime(wish.lifetime), by=desk.by)
     return IssuedCodeView(**_code(desk, issued.record).model_dump(), code=issued.text)
 
 

@@ -17,9 +17,8 @@ from binary_split.keyservice.admin.wishes import (
     Time,
     View,
     Wish,
-    to_lifetime,
 )
-from binary_split.keyservice.tokens import TokenRecord, TokenState
+from binary_split.keyservice.tokens import TokenRecord, TokenState, parse_lifetime
 
 Scope = Literal["fragment:read", "admin", "audit:read"]
 TokenId = Annotated[str, StringConstraints(pattern=r"^tok_[a-z2-7]{12}$")]
@@ -108,7 +107,7 @@ def _find(desk: Desk, wish: TokenWish) -> TokenView:
 def _issue(desk: Desk, wish: NewToken) -> IssuedTokenView:
     issued = desk.store.tokens.issue(
         wish.key_id,
-        lifetime=to_lifetime(wish.lifetime),
+        lifetime=parse_lifetime(wish.lifetime),
         label=wish.label,
         device_id=wish.device_id,
         scopes=wish.scopes,

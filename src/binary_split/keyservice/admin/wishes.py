@@ -6,7 +6,7 @@ import base64
 import binascii
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import (
@@ -23,11 +23,10 @@ from pydantic import (
 from binary_split.config import LIMITS
 from binary_split.errors import ConfigError
 from binary_split.keyservice.admin.acts import Act
-from binary_split.keyservice.paging import DEFAULT_PAGE, LONGEST_PAGE
+from binary_split.keyservice.paging import DEFAULT_PAGE, LONGEST_CURSOR, LONGEST_PAGE
 from binary_split.keyservice.store import Store
 from binary_split.keyservice.tokens import parse_label, parse_lifetime
 
-LONGEST_CURSOR = 500
 _BASE64_CHARACTERS = -(-LIMITS.fragment_bytes // 3) * 4
 _FIRST_YEAR, _LAST_YEAR = 1970, 9000
 
@@ -116,11 +115,6 @@ def decode_fragment(text: str) -> bytes:
     return content
 
 
-def encode_fragment(content: bytes) -> str:
-    """Return a fragment as it is sent."""
-    return base64.b64encode(content).decode()
-
-
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 """A key's, a device's or a group's."""
 Word = Annotated[str, StringConstraints(pattern=r"^[a-z0-9._-]{1,64}$")]
@@ -143,8 +137,3 @@ Time = Annotated[
     PlainSerializer(datetime.isoformat, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
-
-
-def to_lifetime(text: str) -> timedelta:
-    """Return a lifetime that was checked."""
-    return parse_lifetime(text)

@@ -27,6 +27,9 @@
     lastAt = Date.now();
     try {
       const answer = await fetch("/", { credentials: "same-origin" });
+      if (!answer.ok) {
+        throw new Error(`${answer.status}`); // too slow, or asked too often: no page of ours
+      }
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
       const part = fresh.getElementById("live");
       if (part === null) {
@@ -38,6 +41,7 @@
       lost.hidden = true;
     } catch {
       lost.hidden = false;
+      setTimeout(note, RETRY_MS);
     } finally {
       isFetching = false;
     }
