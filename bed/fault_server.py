@@ -6,9 +6,9 @@ import contextlib
 import re
 import socket
 import ssl
-import threading
 from collections.abc import Callable, Iterator
-from types import TracebackType
+
+from bed.threads import ThreadServer
 
 _SOCKET_TIMEOUT_S = 5.0
 _REQUEST_MAX = 64 * 1024
@@ -81,7 +81,7 @@ def _is_whole(request: bytes) -> bool:
 Script = Callable[[Peer], None]
 
 
-class FaultServer:
+class FaultServer(ThreadServer):
     """Runs one script for each connection, in order; the last one serves all further connections.
 
     Attributes:
@@ -91,49 +91,20 @@ class FaultServer:
     """
 
     def __init__(self, *scripts: Script, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
+        listener = socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        super().__init__(listener)
         self.requests: list[bytes] = []
-        self.connections = 0
         self.sent_bytes = 0
-        self.stopping = threading.Event()
+        self.port: int = listener.getsockname()[1]
         self._scripts = scripts
         self._tls = tls
-        self._listener = socket.create_server(
-            (host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET
-        )
-        self.port: int = self._listener.getsockname()[1]
-        self._threads = [threading.Thread(target=self._accept)]
 
     def url(self, *, host: str = "localhost") -> str:
         """Return the base URL, by a name that both the client and the certificates know."""
         return f"{'https' if self._tls else 'http'}://{host}:{self.port}"
 
-    def __enter__(self) -> FaultServer:
-        self._threads[0].start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stopping.set()
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)  # wakes the accept
-        for thread in self._threads:
-            thread.join()
-        self._listener.close()
-
-    def _accept(self) -> None:
-        while not self.stopping.is_set():
-            try:
-                sock, _ = self._listener.accept()
-            except OSError:
-                return
-            script = self._scripts[min(self.connections, len(self._scripts) - 1)]
-            self.connections += 1
-            thread = threading.Thread(target=self._serve, args=(sock, script))
-            self._threads.append(thread)
-            thread.start()
-
-    def _serve(self, sock: socket.socket, script: Script) -> None:
+    def _serve(self, sock: socket.socket, number: int) -> None:
+        script = self._scripts[min(number, len(self._scripts) - 1)]
         # The client leaves in the middle of most scripts: that is what they are for.
         with contextlib.suppress(OSError), self._secured(sock) as secured:
             script(Peer(secured, self))

@@ -10,6 +10,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from bed import processes
 from bed.private import PrivateServer
 from bed.unavailable import Unavailable
 
@@ -53,7 +54,8 @@ class PrivatePostgres(PrivateServer):
                 "--locale=C",
                 "-D",
             )
-        command = [str(find_program("postgres")), "-D", str(self.folder / "data"), "-k", str(self.folder)]
+        command = [*processes.ending_with_parent(), str(find_program("postgres"))]
+        command += ["-D", str(self.folder / "data"), "-k", str(self.folder)]
         for setting in ("listen_addresses=", "unix_socket_permissions=0700", *self._settings):
             command += ["-c", setting]
         if not self._launch(command, self._is_up, user=_user(), cwd=self.folder):
@@ -76,7 +78,9 @@ class PrivatePostgres(PrivateServer):
         self._process = None
         # The children have groups of their own; they end when they find the postmaster dead.
         deadline = time.monotonic() + self.stop_timeout_s
-        while _holders(self.folder / "data") and time.monotonic() < deadline:
+        while holders := _holders(self.folder / "data"):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"processes of {self.folder} do not end: {holders}")
             time.sleep(0.02)
         (self.folder / "data" / "postmaster.pid").unlink(missing_ok=True)
 

@@ -6,13 +6,13 @@ import getpass
 import os
 import shlex
 import shutil
-import socket
 import subprocess
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from bed import processes
-from bed.private import PrivateServer, free_port
+from bed.private import PrivateServer, free_port, is_listening
 from bed.unavailable import Unavailable
 
 _PRIVILEGE_SEPARATION = Path("/run/sshd")  # is compiled into Debian's sshd
@@ -61,10 +61,18 @@ class PrivateSshd(PrivateServer):
         self._write_configuration()
         self._write_client()
         command = [program, "-D", "-e", "-f", str(folder / "sshd_config")]
-        if not self._launch([*processes.ending_with_parent(), *command], self._is_up):
+        if not self._launch([*processes.ending_with_parent(), *command], lambda: is_listening(self.port)):
             reason = self._last_words()
             self.stop()
             raise Unavailable("sshd", f"did not start: {reason}")
+
+    def end(self) -> None:
+        """End the server; nobody listens at its port any more."""
+        super().end()
+        # A child that was born a moment ago, for whoever looked last, still holds the socket for another.
+        until = time.monotonic() + self.stop_timeout_s
+        while is_listening(self.port) and time.monotonic() < until:
+            time.sleep(0.02)
 
     def refuse_user(self) -> None:
         """Let nobody log in any more."""
@@ -73,10 +81,6 @@ class PrivateSshd(PrivateServer):
     def forget_host(self) -> None:
         """Make the client not know the server any more."""
         (self.folder / "known_hosts").write_text("")
-
-    def _is_up(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     def _write_keys(self) -> None:
         for name in ("host_key", "user_key"):

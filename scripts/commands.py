@@ -37,6 +37,7 @@ class Option:
         environment: the variable that is read where the option is not given.
         default: as it would be typed; None where there is none.
         choices: every value that is taken; empty where any is.
+        bounds: of a number, in words; empty where there are none.
     """
 
     names: tuple[str, ...]
@@ -45,6 +46,7 @@ class Option:
     environment: str | None
     default: str | None
     choices: tuple[str, ...]
+    bounds: str
     is_required: bool
     is_repeatable: bool
 
@@ -137,6 +139,7 @@ def _option(item: click.Option, context: click.Context) -> Option:
         environment=named[1] if named else declared,
         default=_default(item),
         choices=_choices(item),
+        bounds=_bounds(item),
         is_required=item.required,
         is_repeatable=item.multiple,
     )
@@ -151,3 +154,9 @@ def _default(item: click.Option) -> str | None:
 
 def _choices(item: click.Option) -> tuple[str, ...]:
     return tuple(map(str, item.type.choices)) if isinstance(item.type, click.Choice) else ()
+
+
+def _bounds(item: click.Option) -> str:
+    if not isinstance(item.type, click.IntRange):
+        return ""
+    return f"{item.type.min} or more" if item.type.max is None else f"{item.type.min} to {item.type.max}"

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from bed import processes
 from bed.busybox import find_busybox
 from bed.images import build_release
 from bed.unavailable import Unavailable
@@ -28,7 +29,7 @@ from binary_split.errors import BinarySplitError, EngineError
 PROGRAM = Path(sys.executable).with_name("binary-split")
 RELEASE_BYTES = 48 << 20
 KEY_SERVICE_START_S = 20.0
-
+KEY_SERVICE_END_S = 20.0
 
 Arguments = tuple[str | Path, ...]
 
@@ -80,13 +81,12 @@ class Demo:
             print(f"     listening on {url}")
             yield url
         finally:
-            service.terminate()
-            service.wait(timeout=20)
+            processes.end(service, timeout_s=KEY_SERVICE_END_S)
 
     def _environment(self) -> dict[str, str]:
-        state = str(self.folder / "keyservice")
-        return os.environ | {
-            "BINARY_SPLIT_KEYSERVICE_STATE": state,
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("BINARY_SPLIT_")}
+        return kept | {
+            "BINARY_SPLIT_KEYSERVICE_STATE": str(self.folder / "keyservice"),
             "BINARY_SPLIT_ENGINE": self.engine,
             "BINARY_SPLIT_STATE": str(self.folder / "journal"),
         }

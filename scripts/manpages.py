@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 
-import click
-
 from binary_split.agent.settings import AgentSettings
 from binary_split.cli import age_plugin, docker_plugin
-from binary_split.cli.main import cli
 from binary_split.config import Settings
+from scripts.commands import Command, Option, read_commands
 from scripts.exit_codes import collect
 from scripts.generated import keep
 from scripts.roff import Page
@@ -35,13 +33,9 @@ _NOT_A_LINE_OF_THE_FILE = {"agent", "credentials_folder", "token"}
 
 def make_pages() -> Iterator[Page]:
     """Give every page."""
-    context = click.Context(cli, info_name="binary-split", **cli.context_settings)
-    names = cli.list_commands(context)
-    yield _program_page(context, names)
-    for name in names:
-        command = cli.get_command(context, name)
-        assert command is not None
-        yield _command_page(click.Context(command, parent=context, info_name=name), name)
+    program = read_commands()
+    yield _program_page(program)
+    yield from map(_command_page, program.commands)
     yield _plugin_page("age-plugin-binary-split", "let age open an archive with a fragment", age_plugin)
     yield _plugin_page("docker-unlock", "the plugin of the Docker client behind docker unlock", docker_plugin)
     yield _settings_page()
@@ -53,14 +47,15 @@ def main(arguments: Sequence[str]) -> int:
     return keep(pages, FOLDER.glob("man*/*"), arguments)
 
 
-def _program_page(context: click.Context, names: Sequence[str]) -> Page:
-    page = Page("binary-split", 1, "unlock sealed container images on machines that you do not own")
+def _program_page(program: Command) -> Page:
+    page = Page(program.name, 1, "unlock sealed container images on machines that you do not own")
     page.heading("SYNOPSIS")
-    page.usage("binary-split", "COMMAND [OPTIONS] [ARGUMENTS]")
+    page.usage(program.name, "COMMAND [OPTIONS] [ARGUMENTS]")
     page.heading("DESCRIPTION")
-    page.prose(cli.help or "")
+    page.prose("\n\n".join(program.paragraphs))
+    page.prose("`--help` after a command says what its page says.")
     page.heading("COMMANDS")
-    page.terms((f"binary-split-{name}(1)", _summary(context, name)) for name in names)
+    page.terms((f"{_page_name(command)}(1)", command.summary) for command in program.commands)
     page.heading("ENVIRONMENT")
     page.terms(_VARIABLES)
     page.heading("EXIT STATUS")
@@ -69,23 +64,29 @@ def _program_page(context: click.Context, names: Sequence[str]) -> Page:
     return page
 
 
-def _command_page(context: click.Context, name: str) -> Page:
-    page = Page(f"binary-split-{name}", 1, _summary(context.parent or context, name))
+def _command_page(command: Command) -> Page:
+    page = Page(_page_name(command), 1, command.summary)
     page.heading("SYNOPSIS")
-    page.usage(context.command_path, " ".join(context.command.collect_usage_pieces(context)))
+    page.usage(command.name, command.usage)
     page.heading("DESCRIPTION")
-    page.prose(context.command.help or "")
-    _describe_options(page, context)
-    if isinstance(context.command, click.Group):
+    page.prose("\n\n".join(command.paragraphs))
+    if command.options:
+        page.heading("OPTIONS")
+        page.terms(_terms(command.options))
+    if command.commands:
         page.heading("COMMANDS")
-        for below in _leaves(context):
-            page.subheading(" ".join([below.command_path, *below.command.collect_usage_pieces(below)]))
-            page.prose(below.command.help or "")
-            page.terms(_options(below))
+        for below in _leaves(command):
+            page.subheading(f"{below.name} {below.usage}")
+            page.prose("\n\n".join(below.paragraphs))
+            page.terms(_terms(below.options))
     page.heading("EXIT STATUS")
     page.prose("0 when it is done; any other says why not and stands in binary-split(1).")
     page.see_also("binary-split(1)", _SETTINGS_PAGE)
     return page
+
+
+def _page_name(command: Command) -> str:
+    return "-".join(command.path)
 
 
 def _plugin_page(name: str, summary: str, module: object) -> Page:
@@ -114,37 +115,23 @@ def _settings_page() -> Page:
     return page
 
 
-def _summary(context: click.Context, name: str) -> str:
-    """Return the line that the list of commands has for one."""
-    assert isinstance(context.command, click.Group)
-    formatter = context.make_formatter()
-    formatter.width = 1000
-    context.command.format_commands(context, formatter)
-    found = re.search(rf"^ +{re.escape(name)} +(.+)$", formatter.getvalue(), re.MULTILINE)
-    assert found
-    return found[1]
+def _leaves(command: Command) -> Iterator[Command]:
+    """Give every command below a group, groups left out."""
+    return (below for below in command.walk() if not below.commands)
 
 
-def _leaves(context: click.Context) -> Iterator[click.Context]:
-    """Give the context of every command below a group."""
-    command = context.command
-    if not isinstance(command, click.Group):
-        yield context
-        return
-    for name in command.list_commands(context):
-        below = command.get_command(context, name)
-        assert below is not None
-        yield from _leaves(click.Context(below, parent=context, info_name=name))
-
-
-def _describe_options(page: Page, context: click.Context) -> None:
-    page.heading("OPTIONS")
-    page.terms(_options(context))
-
-
-def _options(context: click.Context) -> Iterator[tuple[str, str]]:
-    records = (parameter.get_help_record(context) for parameter in context.command.get_params(context))
-    return (record for record in records if record and record[1])  # an argument needs no line of its own
+def _terms(options: Iterable[Option]) -> Iterator[tuple[str, str]]:
+    for option in options:
+        text = option.help
+        if option.bounds:
+            text += f" [{option.bounds}]"
+        if option.environment:
+            text += f" [env: {option.environment}]"
+        if option.default:
+            text += f" [default: {option.default}]"
+        if option.is_required:
+            text += " [required]"
+        yield f"{', '.join(option.names)} {option.metavar}".strip(), text
 
 
 def _attributes(settings: type) -> list[tuple[str, str]]:

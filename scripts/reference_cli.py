@@ -51,7 +51,8 @@ def _row(option: Option) -> tuple[str, str, str, str]:
     names = ", ".join(code(" ".join(filter(None, (name, option.metavar)))) for name in option.names)
     required = " Required." if option.is_required else ""
     repeatable = " Repeatable." if option.is_repeatable and "repeat" not in option.help else ""
-    text = prose(option.help) + required + repeatable
+    bounds = f" {option.bounds}." if option.bounds else ""
+    text = prose(option.help) + bounds + required + repeatable
     return names, text, code(option.default or ""), code(option.environment or "")
 
 

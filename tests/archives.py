@@ -24,8 +24,8 @@ BLOCK = 16
 
 
 @dataclass(frozen=True)
-class Sealed:
-    """A release as a plain tar and as a ``cbc`` archive, and the ids of its images."""
+class SealedRelease:
+    """A release as a plain ``docker save`` tar and as an archive, and the ids of its images."""
 
     tar: Path
     path: Path
@@ -34,6 +34,10 @@ class Sealed:
     @property
     def images(self) -> tuple[ImageRef, ...]:
         return tuple(self.pins)
+
+
+class Sealed(SealedRelease):
+    """One whose archive is a ``cbc`` archive."""
 
 
 def make_sealed(

@@ -7,10 +7,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+from tests.running import at_most_as_long
 
 _PROGRAM = "import sys; sys.argv[0] = 'binary-split'; from binary_split.cli.main import main; main()"
 _FOREIGN = ("BINARY_SPLIT_", "DOCKER_", "CONTAINER_", "PYTEST_", "PYTHON", "FORCE_COLOR", "NO_COLOR")
@@ -92,6 +94,12 @@ class CommandLine:
             self.command(*arguments), env=self.whole_environment(), cwd=self.home, **(pipes | options)
         )
         return process
+
+    @contextlib.contextmanager
+    def running(self, *arguments: object, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+        """Run the program beside the test; it is killed if it is still there at the end."""
+        with at_most_as_long(self.start(*arguments, **options)) as process:
+            yield process
 
     def command(self, *arguments: object) -> list[str]:
         return [*self.within, sys.executable, "-c", _PROGRAM, *map(str, arguments)]

@@ -24,11 +24,12 @@ from tests.archives import FRAGMENT
 from tests.commandline import CommandLine, Ran
 from tests.lending import lent
 from tests.releases import KEY, KEY_ID, AgeRelease
-from tests.running import child_environment, python
+from tests.running import at_most_as_long, child_environment, python
 
 MOST = 1.1
 """Bytes that may be moved, by what is needed."""
 _LOOK_S = 0.01
+_HALFWAY_S = 300  # some ten times what the worst line needs
 _KERNEL_DOUBLES = 2  # socket(7), SO_SNDBUF
 
 
@@ -80,7 +81,9 @@ class FarServer:
         """Return what cuts the link when so many bytes have come through, and joins it again later."""
 
         def cut(port: int) -> None:
+            until = time.monotonic() + _HALFWAY_S
             while self.link.received_bytes(port) < count:
+                assert time.monotonic() < until, self.link.received_bytes(port)
                 time.sleep(_LOOK_S)
             self.link.cut()
             came = self.link.received_bytes(port)
@@ -120,13 +123,10 @@ class FarServer:
             "--engine",
             f"oci:{images}",
         )
-        with self.device.start(*arguments) as process:
-            try:
-                if meanwhile is not None:
-                    meanwhile(port)
-                out, err = process.communicate(timeout=timeout_s)
-            finally:
-                process.kill()
+        with self.device.running(*arguments) as process:
+            if meanwhile is not None:
+                meanwhile(port)
+            out, err = process.communicate(timeout=timeout_s)
         seconds = time.monotonic() - started
         ran = Ran(process.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
         sent, received = self.nginx.sent_bytes("/bundle.age"), self.link.received_bytes(port)
@@ -227,7 +227,9 @@ def fetch_over(
     command = [*link.entering_device(), *python(_FETCH, *arguments)]
     with ExitStack() as opened:
         processes = [
-            opened.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, env=child_environment()))
+            opened.enter_context(
+                at_most_as_long(subprocess.Popen(command, stdout=subprocess.PIPE, env=child_environment()))
+            )
             for _each in range(times)
         ]
         words = [process.communicate(timeout=120)[0].split() for process in processes]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TypeVar
 
 from bed.private import PrivateServer
@@ -15,13 +15,11 @@ _Server = TypeVar("_Server", bound=PrivateServer)
 @contextmanager
 def lent(make: Callable[[], _Server], could_not_run: Callable[[Unavailable], None]) -> Iterator[_Server]:
     """Give a running server until the block ends."""
-    try:
-        server = make()
-        server.start()
-    except Unavailable as missing:
-        could_not_run(missing)
-        raise
-    try:
+    with ExitStack() as stack:
+        try:
+            server = make()
+            stack.enter_context(server)
+        except Unavailable as missing:
+            could_not_run(missing)
+            raise
         yield server
-    finally:
-        server.stop()

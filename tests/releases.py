@@ -10,8 +10,7 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from bed.images import Style, build_release
 from bed.layers import Filler
 from binary_split.archive.age import FragmentIdentity, FragmentRecipient, open_age, seal_age
-from binary_split.model import Digest, Fragment, ImageRef, Release
+from binary_split.model import Fragment, ImageRef, Release
 from binary_split.oci.compression import Compression
 from binary_split.oci.publisher_key import PrivateKey
 from binary_split.oci.signature import sign_statement, unsigned_envelope
@@ -29,7 +28,7 @@ from binary_split.oci.tar import serialise_header
 from binary_split.sealing import AgeOrder, export_docker_archive
 from binary_split.sealing import seal_age as seal_release
 from binary_split.unlock.opening import Trust
-from tests.archives import FRAGMENT, parse_pins
+from tests.archives import FRAGMENT, SealedRelease, parse_pins
 
 KEY_ID = "release-1"
 RECORD = 512
@@ -49,17 +48,8 @@ TRUST = Trust((KEY.public_key,))
 ANYONE = Trust(allow_unsigned=True)
 
 
-@dataclass(frozen=True)
-class AgeRelease:
-    """A release as a plain ``docker save`` tar and as an ``age`` archive."""
-
-    tar: Path
-    path: Path
-    pins: Mapping[ImageRef, Digest]
-
-    @property
-    def images(self) -> tuple[ImageRef, ...]:
-        return tuple(self.pins)
+class AgeRelease(SealedRelease):
+    """One whose archive is an ``age`` archive."""
 
     @property
     def plain(self) -> bytes:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, AnyStr
 
 import binary_split
 
@@ -46,7 +46,14 @@ def run_cli(*arguments: str | Path, **options: Any) -> subprocess.CompletedProce
 def started(code: str, *arguments: str | Path, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
     """Run some code beside the test; it is killed if it is still there at the end."""
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": child_environment(), **options}
-    with subprocess.Popen(python(code, *arguments), **options) as process:
+    with at_most_as_long(subprocess.Popen(python(code, *arguments), **options)) as process:
+        yield process
+
+
+@contextmanager
+def at_most_as_long(process: subprocess.Popen[AnyStr]) -> Iterator[subprocess.Popen[AnyStr]]:
+    """Let a process live no longer than the block, however that ends; its pipes are closed then."""
+    with process:
         try:
             yield process
         finally:

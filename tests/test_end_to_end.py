@@ -226,15 +226,13 @@ def test_a_revoked_token_is_28_and_an_absent_service_22(
 def test_a_token_revoked_during_a_load_ends_at_the_next_request(
     device: CommandLine, service: KeyService, token: Token, release: Release, fresh_device: PrivateDockerd
 ) -> None:
-    process = device.start(*unlock_arguments(release, service, token, "--progress", "json"))
-    assert process.stdout is not None
-    for line in process.stdout:
-        if json.loads(line)["step"] == "loading_images":
-            break
-    with stopped(fresh_device.pid):
-        service.revoke(token)
-        assert process.poll() is None, "the load was over before the token was revoked"
-    _, words = process.communicate(timeout=60)
+    with device.running(*unlock_arguments(release, service, token, "--progress", "json")) as process:
+        assert process.stdout is not None
+        assert any(json.loads(line)["step"] == "loading_images" for line in process.stdout)
+        with stopped(fresh_device.pid):
+            service.revoke(token)
+            assert process.poll() is None, "the load was over before the token was revoked"
+        _, words = process.communicate(timeout=60)
     assert process.returncode == 0, words
     assert fresh_device.image_ids() == release.ids
     fresh_device.docker("image", "rm", "azaion/flights:1.0.0")
@@ -306,10 +304,10 @@ def test_token_and_fragment_are_seen_nowhere(
     ]
     where = ["--key-service", service.url, "--ca-file", service.ca_file]
     asked = service.requests()
-    process = with_token.start(*arguments, *where)
-    watch = Watch(process.pid)
-    threading.Thread(target=_look_until_it_ends, args=(watch, process)).start()
-    stdout, stderr = process.communicate(timeout=60)
+    with with_token.running(*arguments, *where) as process:
+        watch = Watch(process.pid)
+        threading.Thread(target=_look_until_it_ends, args=(watch, process)).start()
+        stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 0, stderr
     assert any(b"unlock" in argument for argument in watch.arguments), "nothing was seen"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import cast
 
 import pytest
@@ -53,16 +52,3 @@ def test_every_error_is_on_the_page_with_its_code() -> None:
 def test_a_code_that_is_not_its_own_is_refused(attributes: dict[str, object], complaint: str) -> None:
     with pytest.raises(exit_codes.RegistryError, match=complaint):
         exit_codes.collect(error_tree(**attributes))
-
-
-def test_a_stale_page_is_found_and_not_mended_by_the_check(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    page = tmp_path / "exit-codes.md"
-    page.write_text("old")
-    monkeypatch.setattr(exit_codes, "PAGE", page)
-    assert exit_codes.main(["--check"]) == 1
-    assert "make docs" in capsys.readouterr().err
-    assert page.read_text() == "old"
-    assert exit_codes.main([]) == 0
-    assert exit_codes.main(["--check"]) == 0

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from scripts import exit_codes, faults, licences
 from scripts.generated import keep
 
 
@@ -34,3 +36,17 @@ def test_what_is_made_again_passes_the_check(tmp_path: Path) -> None:
     assert keep({folder / "page": "new"}, tmp_path.glob("*"), []) == 0
     assert keep({folder / "page": "new"}, folder.glob("*"), ["--check"]) == 0
     assert not (tmp_path / "stray").exists()
+
+
+@pytest.mark.parametrize("script", [exit_codes, faults, licences], ids=lambda script: script.PAGE.stem)
+def test_a_stale_page_is_found_and_not_mended_by_the_check(
+    script: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("old")
+    monkeypatch.setattr(script, "PAGE", page)
+    assert script.main(["--check"]) == 1
+    assert "make docs" in capsys.readouterr().err
+    assert page.read_text() == "old"
+    assert script.main([]) == 0
+    assert script.main(["--check"]) == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -59,10 +61,9 @@ def test_emptied_means_no_image_no_container_no_spool(
 
 @pytest.mark.usefixtures("device_engine")  # skipped where no engine starts
 def test_an_engine_works_in_a_folder_of_any_name(release_tar: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = Path("/tmp/bed-ends_with_")
-    monkeypatch.setattr("bed.private.tempfile.mkdtemp", lambda **_kwargs: str(folder))
-    folder.mkdir(mode=0o700)
+    monkeypatch.setattr("bed.private.tempfile.mkdtemp", partial(tempfile.mkdtemp, suffix="_"))
     with PrivateDockerd() as engine:
+        assert engine.folder.name.endswith("_")
         engine.docker("load", "--input", str(release_tar))
         engine.docker("run", "--rm", "--network", "none", "azaion/flights:1.0.0")
         engine.empty()

@@ -25,7 +25,7 @@ from bed.dockerd import PrivateDockerd
 from binary_split.cli.docker_signals import _InterruptOnce, end_with_docker
 from tests.archives import FRAGMENT
 from tests.commandline import CommandLine, Ran
-from tests.engines.conftest import wait_for_none
+from tests.engines.conftest import stopped, wait_for_none
 from tests.releases import KEY, AgeRelease, make_age_release
 
 pytestmark = pytest.mark.slow  # each test runs programs
@@ -314,12 +314,20 @@ def children_of(pid: int) -> list[int]:
 
 
 @contextmanager
-def stopped(pid: int) -> Iterator[None]:
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
+def in_a_session(command: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program with a process group of its own, of which nothing outlives the block."""
+    with subprocess.Popen(
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 @pytest.fixture(scope="session")
@@ -339,23 +347,17 @@ class TestInterrupt:
         to_all: bool,
     ) -> None:
         command = [docker.program, "-H", fresh_device.host, "unlock", str(large_release.path)]
-        process = subprocess.Popen(
-            [*command, *docker.opener, "--progress", "json"],
-            env=docker.environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-        assert process.stdout is not None
-        assert any(json.loads(line)["step"] == "loading_images" for line in process.stdout)
-        with stopped(fresh_device.pid):  # so that the load does not end by itself
-            (plugin,) = children_of(process.pid)
-            # An old docker, told alone, tells nobody: there only the terminal's way is left.
-            tell = os.killpg if to_all or docker.is_old else os.kill
-            tell(process.pid, number)
-            _, words = process.communicate(timeout=20)
-            assert process.returncode != 0
-            assert wait_for_none(lambda: [str(plugin)] if Path(f"/proc/{plugin}").exists() else []) == []
+        with in_a_session([*command, *docker.opener, "--progress", "json"], docker.environment()) as process:
+            assert process.stdout is not None
+            assert any(json.loads(line)["step"] == "loading_images" for line in process.stdout)
+            with stopped(fresh_device.pid):  # so that the load does not end by itself
+                (plugin,) = children_of(process.pid)
+                # An old docker, told alone, tells nobody: there only the terminal's way is left.
+                tell = os.killpg if to_all or docker.is_old else os.kill
+                tell(process.pid, number)
+                _, words = process.communicate(timeout=20)
+                assert process.returncode != 0
+                assert wait_for_none(lambda: [str(plugin)] if Path(f"/proc/{plugin}").exists() else []) == []
         assert b"Traceback" not in words
         if number == signal.SIGINT:
             assert words.decode().count("interrupted") == 1

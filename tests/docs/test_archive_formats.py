@@ -32,9 +32,3 @@ def test_the_openssl_recipe_opens_a_cbc_archive(
     assert recipe
     subprocess.run(["sh", "-euc", recipe[1]], cwd=tmp_path, check=True)
     assert (tmp_path / "release.tar").read_bytes() == plaintext
-
-
-def test_links_between_the_documents_lead_somewhere() -> None:
-    for page in [*DOCS.rglob("*.md"), *DOCS.parent.glob("*.md")]:
-        for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
-            assert "://" in target or (page.parent / target).exists(), f"{page.name}: {target}"

@@ -39,5 +39,6 @@ def test_what_is_hidden_is_left_out_and_defaults_are_what_is_typed() -> None:
 
     (do,) = found.commands
     port, name = do.options
-    assert (port.default, port.metavar, port.is_flag) == ("8", "N", False)
+    assert (port.default, port.metavar, port.bounds, port.is_flag) == ("8", "N", "0 to 9", False)
     assert (name.default, name.environment, name.help) == (None, "BINARY_SPLIT_NAME", "A name.")
+    assert name.bounds == ""

@@ -6,10 +6,10 @@ import contextlib
 import json
 import re
 import socket
-import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
+
+from bed.threads import ThreadServer
 
 _TIMEOUT_S = 5.0
 _VERSION = {"Version": "20.10.24", "ApiVersion": "1.41", "MinAPIVersion": "1.12"}
@@ -74,7 +74,7 @@ Script = Callable[[Peer], None]
 Scripts = Mapping[str, Script]
 
 
-class ScriptedEngine:
+class ScriptedEngine(ThreadServer):
     """Runs a script for each request, chosen by ``METHOD /path``; ``GET /version`` is answered anyway.
 
     Attributes:
@@ -82,40 +82,15 @@ class ScriptedEngine:
     """
 
     def __init__(self, path: Path, scripts: Scripts) -> None:
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.bind(str(path))
+        listener.listen()
+        super().__init__(listener)
         self.path = path
         self.requests: list[str] = []
-        self.stopping = threading.Event()
         self._scripts: Scripts = {"GET /version": say(json.dumps(_VERSION).encode()), **scripts}
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._listener.bind(str(path))
-        self._listener.listen()
-        self._threads = [threading.Thread(target=self._accept)]
 
-    def __enter__(self) -> ScriptedEngine:
-        self._threads[0].start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stopping.set()
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join()
-        self._listener.close()
-
-    def _accept(self) -> None:
-        while not self.stopping.is_set():
-            try:
-                sock, _ = self._listener.accept()
-            except OSError:
-                return
-            thread = threading.Thread(target=self._serve, args=(sock,))
-            self._threads.append(thread)
-            thread.start()
-
-    def _serve(self, sock: socket.socket) -> None:
+    def _serve(self, sock: socket.socket, number: int) -> None:
         # The client leaves in the middle of some scripts: that is what they are for.
         with contextlib.suppress(OSError), sock:
             sock.settimeout(_TIMEOUT_S)

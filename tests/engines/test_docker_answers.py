@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -191,17 +192,20 @@ class TestLoading:
 
     @pytest.mark.parametrize("says", [b"", b'{"stream":"x"}\n'], ids=["silent", "in mid answer"])
     def test_an_abort_ends_a_load_while_the_engine_is_silent(self, scripted: Serve, says: bytes) -> None:
+        is_silent = threading.Event()
+
         def hang(peer: Peer) -> None:
             peer.read_body()
             if says:
                 peer.answer(says, length=1000)
+            is_silent.set()
             peer.pause(10)
 
         scripted({"POST /images/load": hang})
         abort, engine = Abort(), open_engine(None)
         with ThreadPoolExecutor(1) as pool:
             load = pool.submit(engine.load, [b"x"], abort=abort)
-            time.sleep(0.3)
+            assert is_silent.wait(10)
             begun = time.monotonic()
             abort.set()
             with pytest.raises(EngineAbortedError):

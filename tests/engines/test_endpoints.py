@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ import pytest
 from bed.certs import make_authority, make_leaf
 from bed.dockerd import PrivateDockerd
 from bed.podman import PrivatePodman
+from bed.private import free_port
 from bed.sshd import PrivateSshd
 from bed.unavailable import Unavailable
 from binary_split.engines import Abort, IdKind, LayerReuse, open_engine
@@ -34,6 +34,7 @@ from binary_split.errors import (
 )
 from tests.archives import Sealed, read_images
 from tests.engines.conftest import stopped, wait_for_none
+from tests.lending import lent
 
 pytestmark = [pytest.mark.slow]
 
@@ -58,21 +59,12 @@ def tls_engine(
     for name, identity in (("server", server), ("", client)):
         identity.write_certificate(folder / f"{name}cert.pem")
         (folder / f"{name}key.pem").write_bytes(identity.key_pem)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    address = f"tcp://127.0.0.1:{port}"
+    address = f"tcp://127.0.0.1:{free_port()}"
     files = {"cacert": "ca.pem", "cert": "servercert.pem", "key": "serverkey.pem"}
     options = [f"--tls{option}={folder / name}" for option, name in files.items()]
-    engine = PrivateDockerd(options=["--host", address, "--tlsverify", *options])
-    try:
-        engine.start()
-    except Unavailable as missing:
-        could_not_run(missing)
-    try:
+    options = ["--host", address, "--tlsverify", *options]
+    with lent(lambda: PrivateDockerd(options=options), could_not_run) as engine:
         yield TlsEngine(address, folder, engine)
-    finally:
-        engine.stop()
 
 
 @pytest.fixture
@@ -208,17 +200,10 @@ def sshd(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[PrivateSshd]:
     """A way to the device by ssh."""
-    server = PrivateSshd({"DOCKER_HOST": fresh_device.host})
-    try:
-        server.start()
-    except Unavailable as missing:
-        could_not_run(missing)
-    try:
+    with lent(lambda: PrivateSshd({"DOCKER_HOST": fresh_device.host}), could_not_run) as server:
         monkeypatch.setenv("PATH", server.search_path)
         monkeypatch.setenv("DOCKER_HOST", server.address)
         yield server
-    finally:
-        server.stop()
 
 
 @pytest.mark.engine

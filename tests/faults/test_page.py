@@ -135,16 +135,3 @@ def test_where_a_test_is_run_is_said() -> None:
     fault = faults.Fault(1, "One", "Rain", "Wet.", (long,))
     assert "- `x::test_long` (in `make soak`)" in faults.serialise([fault], {}, "")
     assert "They have not been run yet." in faults.serialise([fault], {}, "")
-
-
-def test_a_stale_page_is_found_and_not_mended_by_the_check(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    page = tmp_path / "faults.md"
-    page.write_text("old")
-    monkeypatch.setattr(faults, "PAGE", page)
-    assert faults.main(["--check"]) == 1
-    assert "make docs" in capsys.readouterr().err
-    assert page.read_text() == "old"
-    assert faults.main([]) == 0
-    assert faults.main(["--check"]) == 0

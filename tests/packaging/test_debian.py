@@ -98,6 +98,7 @@ def test_using_it_leaves_no_file_that_no_package_owns(seen: Seen) -> None:
 
 def test_the_units_start_the_packages_program_as_the_packages_users(seen: Seen) -> None:
     starts = [line for line in seen["units"] if line.startswith("ExecStart=")]
+    assert len(starts) == 2
     assert all(line.startswith("ExecStart=/usr/bin/binary-split ") for line in starts)
     assert [line for line in seen["units"] if line.startswith(("User=", "DynamicUser="))] == [
         "User=binary-split-agent",

@@ -7,8 +7,6 @@ import hashlib
 import os
 import random
 import shutil
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -31,6 +29,7 @@ from binary_split.transports.http import open_http
 from binary_split.transports.options import CacheOptions, HttpOptions
 from tests.archives import FRAGMENT, make_sealed
 from tests.releases import seal_plain
+from tests.running import started
 
 PLAIN = random.Random(3).randbytes(5 * MIB)
 OTHER = random.Random(4).randbytes(5 * MIB)
@@ -292,20 +291,17 @@ for number in range(100_000):
 def test_no_kill_leaves_half_a_block_or_too_many(tmp_path: Path) -> None:
     bound, draw = 8_000_000, random.Random(9)
     for number in range(8):
-        writers = [
-            subprocess.Popen(
-                [sys.executable, "-c", _WRITER, tmp_path, str(bound), f"{number + each:032x}"],
-                stdout=subprocess.PIPE,
-            )
-            for each in range(2)
-        ]
-        for writer in writers:
-            assert writer.stdout is not None
-            assert writer.stdout.readline() == b"ready\n"
-        for writer in writers:
-            time.sleep(draw.uniform(0, 0.03))
-            writer.kill()
-            writer.communicate()
+        with ExitStack() as stack:
+            writers = [
+                stack.enter_context(started(_WRITER, tmp_path, str(bound), f"{number + each:032x}"))
+                for each in range(2)
+            ]
+            for writer in writers:
+                assert writer.stdout is not None
+                assert writer.stdout.readline() == b"ready\n"
+            for writer in writers:
+                time.sleep(draw.uniform(0, 0.03))
+                writer.kill()
         blocks = list(tmp_path.glob("*-*"))
         for block in blocks:
             assert block.read_bytes() == bytes([int(block.name[-8:], 16)]) * 400_000

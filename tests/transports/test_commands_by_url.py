@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bed.nginx import PrivateNginx
 from bed.registry import PrivateRegistry
-from bed.unavailable import Unavailable
 from tests.archives import FRAGMENT
 from tests.commandline import CommandLine
 from tests.releases import KEY, AgeRelease, make_age_release
@@ -28,17 +27,6 @@ def release(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ag
     (root / NAME).chmod(0o644)
     yield made
     (root / NAME).unlink()
-
-
-@pytest.fixture(scope="module")
-def registry(could_not_run: Callable[[Unavailable], None]) -> Iterator[PrivateRegistry]:
-    server = PrivateRegistry()
-    try:
-        server.start()
-    except Unavailable as missing:
-        could_not_run(missing)
-    yield server
-    server.stop()
 
 
 @pytest.fixture(params=["https", "oci"])

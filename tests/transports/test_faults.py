@@ -173,9 +173,12 @@ CONTENT = os.urandom(1024) * (SIZE // 1024 + 1)
 DIGEST = str(hash_bytes(CONTENT[:SIZE]))
 TLS_1_1 = pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("nobody")]
-AT_ONCE = replace(
+PATIENT = replace(SOON, fetch_deadline_s=5.0, http_patience_s=8.0)
+"""For servers that are heard in the end, on a busy machine too."""
+IMPATIENT = replace(
     SOON, fetch_deadline_s=0.3, http_patience_s=0.4, connect_timeout_s=0.2, http_read_timeout_s=0.3
 )
+"""For those that are waited for in vain."""
 
 
 class Pauses(threading.Event):
@@ -236,8 +239,14 @@ class Remote:
 
 
 @pytest.fixture(autouse=True)
-def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    set_limits(monkeypatch, AT_ONCE)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_limits(monkeypatch, PATIENT)
+
+
+@pytest.fixture
+def impatient(_patient: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give up what does not answer at once."""
+    set_limits(monkeypatch, IMPATIENT)
 
 
 @pytest.fixture(scope="module")
@@ -332,6 +341,7 @@ def test_a_medium_that_fails_is_named() -> None:
 
 
 @pytest.mark.fault(26)
+@pytest.mark.usefixtures("impatient")
 def test_a_refused_connection_is_unreachable(remote: Remote) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -340,6 +350,7 @@ def test_a_refused_connection_is_unreachable(remote: Remote) -> None:
 
 
 @pytest.mark.fault(26)
+@pytest.mark.usefixtures("impatient")
 def test_a_name_that_is_not_resolved_is_unreachable(remote: Remote, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*args: object, **options: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
@@ -350,6 +361,7 @@ def test_a_name_that_is_not_resolved_is_unreachable(remote: Remote, monkeypatch:
 
 
 @pytest.mark.fault(26)
+@pytest.mark.usefixtures("impatient")
 def test_dropped_packets_are_unreachable(remote: Remote) -> None:
     with packets_dropped() as port, pytest.raises(ArchiveUnreachableError, match="timed out"):
         open_source(remote.location(port, "127.0.0.1"))
@@ -459,7 +471,7 @@ def test_retry_after_is_obeyed_and_capped(remote: Remote, text: str, asked_s: fl
     with pytest.raises(ArchiveUnreachableError):
         remote.look(server.port, pauses)
     if asked_s is None:
-        assert 0 < pauses.first_s <= AT_ONCE.backoff_first_s
+        assert 0 < pauses.first_s <= IMPATIENT.backoff_first_s
     else:
         assert pauses.first_s == asked_s
 
@@ -476,15 +488,17 @@ def test_a_server_that_fails_for_a_while_is_asked_again(remote: Remote, status: 
 
 @pytest.mark.fault(33)
 @pytest.mark.parametrize("prompt", [b"", b"HTTP/1.1 206 OK\r\nX-Slow: "], ids=["status", "header"])
+@pytest.mark.usefixtures("impatient")
 def test_an_answer_that_drips_ends_by_the_deadline(remote: Remote, prompt: bytes) -> None:
     server = remote.always(drip_after_request(prompt, b"HTTP/1.1 2" + b"0" * 2000))
     started = time.monotonic()
     with pytest.raises(ArchiveUnreachableError):
         open_source(remote.location(server.port))
-    assert time.monotonic() - started < AT_ONCE.fetch_deadline_s + 2
+    assert time.monotonic() - started < IMPATIENT.fetch_deadline_s + 2
 
 
 @pytest.mark.fault(33)
+@pytest.mark.usefixtures("impatient")
 def test_bytes_that_drip_are_waited_for_until_the_source_is_cut(remote: Remote) -> None:
     def drips(peer: Peer) -> None:
         request = peer.read_request()

@@ -142,7 +142,10 @@ def own_nginx(nginx: PrivateNginx, root: Path, authority: Identity) -> Iterator[
         yield server
 
 
-def test_a_server_that_goes_away_for_a_while_is_waited_for(own_nginx: PrivateNginx) -> None:
+def test_a_server_that_goes_away_for_a_while_is_waited_for(
+    own_nginx: PrivateNginx, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_limits(monkeypatch, replace(SOON, http_patience_s=20))  # as long as a start takes on a busy machine
     with open_http(f"{own_nginx.url}/bundle.age") as source, ThreadPoolExecutor(1) as reader:
         assert source.read_at(0, memoryview(bytearray(10))) == 10
         own_nginx.end()
@@ -150,7 +153,7 @@ def test_a_server_that_goes_away_for_a_while_is_waited_for(own_nginx: PrivateNgi
         reading = reader.submit(source.read_at, 5 * MIB, memoryview(target))
         time.sleep(0.5)
         own_nginx.launch()
-        assert reading.result(timeout=10) == 1000
+        assert reading.result(timeout=20) == 1000
     assert bytes(target) == CONTENT[5 * MIB : 5 * MIB + 1000]
 
 

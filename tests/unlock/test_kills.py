@@ -43,16 +43,7 @@ class Device:
         return self.cli.run(*self.arguments(self.new, "1.1.0"))
 
     def begin(self) -> contextlib.AbstractContextManager[object]:
-        return self._begun()
-
-    @contextlib.contextmanager
-    def _begun(self) -> Iterator[object]:
-        process = self.cli.start(*self.arguments(self.new, "1.1.0"))
-        try:
-            yield process
-        finally:
-            process.kill()
-            process.communicate()
+        return self.cli.running(*self.arguments(self.new, "1.1.0"))
 
     def settle(self) -> Ran:
         """Run a command that is no unlock: it ends what was left."""

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import threading
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -96,8 +97,9 @@ def test_two_unlocks_of_one_release_load_once_and_both_report_it(
     fragment = cli.home / "fragment"
     fragment.write_bytes(FRAGMENT)
     options = ["--version", "1.1.0", "--fragment-file", fragment, *pin_options(large)]
-    both = [cli.start("unlock", large.path, *options) for _run in range(2)]
-    words = sorted(process.communicate(timeout=120)[1].decode() for process in both)
+    with ExitStack() as stack:
+        both = [stack.enter_context(cli.running("unlock", large.path, *options)) for _run in range(2)]
+        words = sorted(process.communicate(timeout=120)[1].decode() for process in both)
     assert [process.returncode for process in both] == [0, 0]
     assert "3 of 3 images loaded" in words[0]
     assert "all 3 images are there already" in words[1]

@@ -1,13 +1,13 @@
-"""Both directions with other implementations: Debian's `age` and pyrage (which must be installed)."""
+"""Both directions with other implementations: Debian's `age` and pyrage."""
 
 from __future__ import annotations
 
 import io
-import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+import pyrage  # type: ignore[import-untyped]
 import pytest
 
 from binary_split.archive.age import (
@@ -31,16 +31,8 @@ SIZES = (0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 5 * CHUNK, 5 * CHUNK + 3)
 
 
 @pytest.fixture(scope="module")
-def age() -> str:
-    program = shutil.which("age")
-    if program is None:
-        pytest.skip("the age program is not installed")
-    return program
-
-
-@pytest.fixture(scope="module")
-def pyrage() -> Any:
-    return pytest.importorskip("pyrage", reason="pyrage is not installed")
+def age(program: Callable[[str], Path]) -> str:
+    return str(program("age"))
 
 
 @pytest.fixture
@@ -91,19 +83,17 @@ def test_we_open_what_age_seals(age: str, key_file: Path, size: int, armor: tupl
         assert reader.read() == payload(size)
 
 
-def test_age_keygen_makes_keys_that_we_read(key_file: Path) -> None:
-    program = shutil.which("age-keygen")
-    if program is None:
-        pytest.skip("the age-keygen program is not installed")
-    text = run(program, stdin=b"").decode()
+def test_age_keygen_makes_keys_that_we_read(program: Callable[[str], Path], key_file: Path) -> None:
+    keygen = str(program("age-keygen"))
+    text = run(keygen, stdin=b"").decode()
     (identity,) = parse_identities(text)
     assert f"# public key: {serialise_recipient(identity.recipient)}" in text.splitlines()
-    ours = run(program, "-y", str(key_file), stdin=b"").decode().strip()
+    ours = run(keygen, "-y", str(key_file), stdin=b"").decode().strip()
     assert ours == serialise_recipient(identity_of(key_file).recipient)
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_pyrage_and_we_open_what_the_other_seals(pyrage: Any, size: int) -> None:
+def test_pyrage_and_we_open_what_the_other_seals(size: int) -> None:
     text = generate_identity_text()
     identity = parse_identity(text)
     assert isinstance(identity, X25519Identity)
@@ -116,7 +106,7 @@ def test_pyrage_and_we_open_what_the_other_seals(pyrage: Any, size: int) -> None
 
 
 @pytest.mark.slow
-def test_pyrage_and_we_open_a_passphrase_file_of_the_other(pyrage: Any) -> None:
+def test_pyrage_and_we_open_a_passphrase_file_of_the_other() -> None:
     raw = seal(PassphraseRecipient("correct horse", log_n=12), b"images")
     assert pyrage.passphrase.decrypt(raw, "correct horse") == b"images"
     raw = pyrage.passphrase.encrypt(b"images", "correct horse")
