@@ -54,6 +54,16 @@ def test_the_document_is_canonical_json() -> None:
     assert serialise_plugin_identity(FragmentFile("/k", KEY_ID)) == encode(document)
 
 
+def test_a_path_is_written_as_utf_8_and_not_escaped() -> None:
+    document = '{"fragment_file":"/ключ"}'.encode()
+    assert serialise_plugin_identity(FragmentFile("/ключ")) == encode(document)
+
+
+def test_a_key_service_without_tls_may_be_named_for_what_is_on_this_machine() -> None:
+    here = ServedFragment("http://127.0.0.1:8080", "/etc/token")
+    assert parse_plugin_identity(serialise_plugin_identity(here)) == here
+
+
 @pytest.mark.parametrize(
     "document",
     [
