@@ -576,7 +576,7 @@ class PlatformError(UnlockError):
 
     code = "platform"
     exit_code = 86
-    hint = "Ask the vendor for this machine's release, or `unlock --any-platform` where an emulator is installed."
+    hint = "Ask the vendor for this machine's release, or `unlock --any-platform` if it has an emulator."
 
 
 class CheckFailedError(BinarySplitError):

@@ -18,7 +18,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from binary_split.archive.cbc import BLOCK, CbcReader, CbcWriter, derive_key, iter_plaintext
-from binary_split.archive.detect import ArchiveFormat, detect_format
+from binary_split.archive.detect import HEAD_BYTES, ArchiveFormat, detect_format, read_format
 from binary_split.config import LIMITS
 from binary_split.errors import ArchiveDamagedError, ArchiveUnreadableError, BinarySplitError
 from binary_split.model import Fragment
@@ -397,3 +397,17 @@ def test_an_archive_cut_to_nothing_while_read_is_unreadable(tmp_path: Path) -> N
 )
 def test_the_format_is_told_by_content(head: bytes, size: int, expected: ArchiveFormat) -> None:
     assert detect_format(head, size) is expected
+
+
+def test_of_a_whole_archive_its_first_bytes_tell_the_format() -> None:
+    asked: list[int | None] = []
+
+    class Asked(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            asked.append(size)
+            return super().read(size)
+
+    source = Asked(bytes(4096))
+    assert read_format(source) is ArchiveFormat.CBC
+    assert source.tell() == 0
+    assert asked == [HEAD_BYTES]

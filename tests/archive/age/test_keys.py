@@ -157,6 +157,21 @@ def test_each_type_opens_its_own_and_no_other() -> None:
                     open_age(archive, [identity])
 
 
+def test_a_recipient_that_was_read_is_sealed_for() -> None:
+    for identity in (X25519Identity(bytes(32)), HybridIdentity(bytes(32))):
+        read = parse_recipient(serialise_recipient(identity.recipient))
+        with open_age(seal([read]), [identity]) as reader:
+            assert reader.read() == b"images"
+
+
+@pytest.mark.parametrize(("count", "named"), [(8, "k0, k1, k2, k3, k4, k5, k6, k7."), (9, "k6, k7, ….")])
+def test_whoever_opens_nothing_is_told_some_of_the_key_ids(count: int, named: str) -> None:
+    archive = seal([FragmentRecipient(f"k{number}", FRAGMENT) for number in range(count)])
+    with pytest.raises(ArchiveDamagedError) as refused:
+        open_age(archive, [FragmentIdentity(Fragment(bytes(32)))])
+    assert str(refused.value.hint).endswith(named)
+
+
 def test_the_wrong_key_of_each_type_is_told_in_the_same_words() -> None:
     strangers: list[Identity] = [
         X25519Identity(bytes(32)),

@@ -267,6 +267,17 @@ def test_the_stanzas_of_a_real_header_are_taken() -> None:
     assert (key.kind, len(key.body), done) == ("file-key", 16, DONE)
 
 
+def test_a_stanza_of_another_may_have_no_arguments() -> None:
+    (key, _done) = Talk().unwrap(identity(), about(Stanza("future", (), b"")), about(MINE))
+    assert key.body == FILE_KEY
+
+
+def test_a_stanza_has_as_many_arguments_as_in_a_header() -> None:
+    full = Stanza("future", ("word",) * (LIMITS.age_stanza_arguments - 1), b"")  # its type counts too
+    (key, _done) = Talk().unwrap(identity(), about(full), about(MINE))
+    assert key.body == FILE_KEY
+
+
 @pytest.mark.parametrize(
     ("commands", "whose"),
     [
@@ -276,6 +287,7 @@ def test_the_stanzas_of_a_real_header_are_taken() -> None:
             [("recipient", "0"), ("recipient", "1")],
         ),
         (["add-identity a", "zzz-grease", "add-recipient b"], [("recipient", "0"), ("identity", "0")]),
+        (["add-identity a"], [("identity", "0")]),
     ],
 )
 def test_sealing_is_refused_for_each_recipient_and_identity(

@@ -48,6 +48,15 @@ def test_random_access_equals_reading_in_order(reads: list[tuple[int, int, bool]
             position = reader.tell()
 
 
+@pytest.mark.parametrize(
+    ("start", "size", "chunks"),
+    [(0, 0, 0), (0, 1, 1), (CHUNK - 1, 2, 2), (5, CHUNK, 2), (2 * CHUNK, 3 * CHUNK, 3)],
+)
+def test_a_stretch_costs_the_chunks_in_which_it_lies(start: int, size: int, chunks: int) -> None:
+    with opened(LARGE) as reader:
+        assert reader.sealed_bytes(start, size) == chunks * SEALED
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     at_most=st.integers(1, 200_000),

@@ -158,12 +158,26 @@ def test_progress_ends_at_the_whole() -> None:
     add_recipients(
         io.BytesIO(sealed(3 * CHUNK)), io.BytesIO(), [IDENTITY], [NEW_RECIPIENT], report=told.append
     )
-    assert told[-1].done == told[-1].total == len(sealed(3 * CHUNK))
+    assert {(each.step, each.total) for each in told} == {("rekeying", len(sealed(3 * CHUNK)))}
+    assert told[-1].done == len(sealed(3 * CHUNK))
     assert [each.done for each in told] == sorted(each.done for each in told)
+    told.clear()
+    size = 40 * CHUNK  # more than is sealed in one go
     replace_recipients(
-        io.BytesIO(sealed(3 * CHUNK)), io.BytesIO(), [IDENTITY], [NEW_RECIPIENT], report=told.append
+        io.BytesIO(sealed(size)), io.BytesIO(), [IDENTITY], [NEW_RECIPIENT], report=told.append
     )
-    assert told[-1].done == told[-1].total == 3 * CHUNK
+    assert {(each.step, each.total) for each in told} == {("rekeying", size)}
+    assert len(told) > 1
+    assert [each.done for each in told] == sorted({each.done for each in told})
+    assert told[-1].done == size
+
+
+def test_what_is_before_the_file_does_not_count() -> None:
+    told: list[Progress] = []
+    source = io.BytesIO(b"elsewhere" + sealed(CHUNK))
+    source.seek(len(b"elsewhere"))
+    add_recipients(source, io.BytesIO(), [IDENTITY], [NEW_RECIPIENT], report=told.append)
+    assert told[-1].total == len(sealed(CHUNK))
 
 
 def test_key_ids_stay_in_order() -> None:

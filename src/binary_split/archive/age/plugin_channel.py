@@ -40,20 +40,15 @@ class Channel:
         while (stanza := self._receive()).kind != "done":
             yield stanza
 
-    def command(self, kind: str, *arguments: str, body: bytes = b"") -> bool:
-        """Send a command of a phase that we control, and wait for the answer.
-
-        Returns:
-            Whether the client did it; False where it could not, or does not know the command.
+    def command(self, kind: str, *arguments: str, body: bytes = b"") -> None:
+        """Send a command of a phase that we control, and wait for the answer: any, also that it is unknown.
 
         Raises:
             PluginProtocolError: the answer is none, or the client hung up.
         """
         self.tell(kind, *arguments, body=body)
-        answer = self._receive()
-        if answer.kind not in _ANSWERS:
+        if self._receive().kind not in _ANSWERS:
             raise PluginProtocolError("the client answered with what is no answer")
-        return answer.kind == "ok"
 
     def tell(self, kind: str, *arguments: str, body: bytes = b"") -> None:
         """Send a command and wait for nothing: ``done``, or the last words to a client that babbles.
