@@ -6,7 +6,7 @@ import inspect
 import re
 from dataclasses import fields
 
-from binary_split import config
+from binary_split import config, environment
 from binary_split.agent.settings import AgentSettings
 from binary_split.config import _KNOWN_SETTINGS, _TEXT_SETTINGS, Limits, Settings
 from scripts.commands import read_commands
@@ -82,7 +82,7 @@ def _settings() -> list[tuple[str, str, str]]:
 
 
 def _variables() -> list[tuple[str, str]]:
-    source = inspect.getsource(config)
+    source = inspect.getsource(config) + inspect.getsource(environment)
     of_settings = {f"BINARY_SPLIT_{field.name.upper()}" for field in fields(Settings)}
     read = dict.fromkeys(re.findall(r'"([A-Z][A-Z0-9]*_[A-Z_0-9]+)"', source), "")
     read |= _of_options()

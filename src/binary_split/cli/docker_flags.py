@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from binary_split.config import docker_config_folder
+from binary_split.environment import docker_config_folder
 from binary_split.errors import ConfigError
 from binary_split.files import is_visible
 

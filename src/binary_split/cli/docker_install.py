@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from binary_split.cli.output import say
-from binary_split.config import docker_config_folder
+from binary_split.environment import docker_config_folder
 from binary_split.errors import ConfigError, OutputError
 
 _NAME = "docker-unlock"

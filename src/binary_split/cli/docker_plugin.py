@@ -13,7 +13,7 @@ from binary_split.cli.docker_flags import Changes, engine_variables, parse_globa
 from binary_split.cli.docker_signals import end_with_docker
 from binary_split.cli.main import cli, run
 from binary_split.cli.output import INTERRUPTED, emit, report_error, say
-from binary_split.config import docker_plugin_socket
+from binary_split.environment import docker_plugin_socket
 from binary_split.errors import BinarySplitError
 from binary_split.version import __version__
 

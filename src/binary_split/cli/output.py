@@ -95,7 +95,7 @@ def silence_stdout() -> None:
 
 def coloured(text: str, **style: Any) -> str:
     """Return a text in a style of click's, where a terminal may show one; a pipe gets none of it anyway."""
-    from binary_split.config import is_colour_wanted
+    from binary_split.environment import is_colour_wanted
 
     return click.style(text, **style) if is_colour_wanted() else text
 

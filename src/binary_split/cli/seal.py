@@ -11,8 +11,9 @@ from binary_split.cli.options import FILE, image_option, json_option
 from binary_split.cli.output import emit, emit_json, say, warn
 from binary_split.cli.progress import Mode, progress_option, show_progress
 from binary_split.cli.sealjob import SealJob, choose_sealer, write_archive
-from binary_split.config import LIMITS, source_date_epoch
+from binary_split.config import LIMITS
 from binary_split.engines import open_engine
+from binary_split.environment import source_date_epoch
 from binary_split.errors import ConfigError
 from binary_split.files import read_secret
 from binary_split.model import Release

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from binary_split.config import docker_environment, podman_environment
 from binary_split.engines.endpoint import Endpoint, TlsFiles
+from binary_split.environment import docker_environment, podman_environment
 from binary_split.errors import ConfigError
 
 _DEFAULT = "unix:///var/run/docker.sock"

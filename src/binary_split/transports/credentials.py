@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from binary_split.config import LIMITS, child_environment, containers_auth_files, docker_config_folder
+from binary_split.config import LIMITS, child_environment
+from binary_split.environment import containers_auth_files, docker_config_folder
 from binary_split.errors import ConfigError, RegistryError
 
 
