@@ -81,6 +81,35 @@ def test_bech32_is_read_as_it_is_written(raw: bytes) -> None:
     assert decode_bech32(text) == decode_bech32(text.upper()) == ("age", raw)
 
 
+@pytest.mark.parametrize("prefix", ["!", "~", "a1b"])
+def test_bech32_has_prefixes_of_all_that_is_printable(prefix: str) -> None:
+    assert decode_bech32(encode_bech32(prefix, b"key")) == (prefix, b"key")
+
+
+# Test vectors of BIP 173, and a mixed case of one that is valid.
+@pytest.mark.parametrize(
+    "text",
+    [
+        " 1nwldj5",
+        "\x7f1axkwrx",
+        "\x801eym55h",
+        "pzry9x0s0muk",
+        "1pzry9x0s0muk",
+        "10a06t8",
+        "1qzzfhee",
+        "x1b4n0q5v",
+        "li1dgmt3",
+        "de1lg7wt\xff",
+        "A1G7SGD8",
+        "A12UEl5L",
+    ],
+)
+def test_bech32_that_is_none_is_refused(text: str) -> None:
+    assert decode_bech32("A12UEL5L") == ("a", b"")
+    with pytest.raises(ValueError, match=r"mixed case|prefix|alphabet|checksum"):
+        decode_bech32(text)
+
+
 @given(
     st.binary(min_size=32, max_size=32),
     st.integers(0, 61),
