@@ -98,11 +98,12 @@ def _is_whole(command: str) -> bool:
 
 
 def pattern_of(shown: str) -> re.Pattern[str]:
-    """Return what an output must match to be the one that is shown."""
+    """Return what an output must match to be the one that is shown, whatever the width of its columns."""
     lines = []
     for line in shown.splitlines():
         if line.strip() == "…":
             lines.append(r"(?:.*\n)*?")
         else:
-            lines.append(r"[^\n]*".join(map(re.escape, line.rstrip().split("…"))) + r"[ \t]*\n")
+            text = r"[^\n]*".join(map(re.escape, line.rstrip().split("…")))
+            lines.append(re.sub(r"(?:\\ ){2,}", "(?: {2,})", text) + r"[ \t]*\n")
     return re.compile("".join(lines))

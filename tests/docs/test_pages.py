@@ -156,6 +156,8 @@ def test_a_block_is_split_into_whole_commands() -> None:
         ("…\nlast", "1\n2\nlast\n", True),
         ("…\nlast", "1\nlast\nmore\n", False),
         ("(1.5)", "(1x5)\n", False),
+        ("a     b  c", "a  b      c\n", True),
+        ("a  b", "a b\n", False),
     ],
 )
 def test_what_is_printed_must_be_what_is_shown(shown: str, printed: str, *, fits: bool) -> None:
