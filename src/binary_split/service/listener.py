@@ -11,6 +11,9 @@ from pathlib import Path
 
 from binary_split.errors import ConfigError
 
+LISTEN_ERRORS = (OSError, UnicodeError)
+"""What comes of an address that cannot be had; a UnicodeError of a name that is none, such as ``a..b``."""
+
 _BACKLOG = 4096  # the kernel takes its own limit where that is less
 _UNIX_MODE = 0o660
 
@@ -30,12 +33,17 @@ def open_listener(host: str, port: int, *, plain: bool) -> socket.socket:
                 hint="Give --tls-cert and --tls-key, or listen on 127.0.0.1.",
             )
         listener = socket.create_server((str(address[0]), port), family=family, backlog=_BACKLOG)
-    except (OSError, UnicodeError) as error:  # a UnicodeError: of a name that is none, such as a..b
-        reason = error.strerror if isinstance(error, OSError) else "it is no host name"
-        raise ConfigError(f"cannot listen on {host} port {port}: {reason}") from error
+    except LISTEN_ERRORS as error:
+        raise cannot_listen(host, port, error) from error
     # Inherited by each connection. asyncio leaves it off here, and every answer would wait 40 ms for an ACK.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
+
+
+def cannot_listen(host: str, port: int, error: Exception) -> ConfigError:
+    """Return our error for one of `LISTEN_ERRORS`."""
+    reason = error.strerror if isinstance(error, OSError) else "it is no host name"
+    return ConfigError(f"cannot listen on {host} port {port}: {reason}")
 
 
 @contextmanager

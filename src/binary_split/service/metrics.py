@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, star
 from prometheus_client.process_collector import ProcessCollector
 
 from binary_split.errors import ConfigError
+from binary_split.service.listener import LISTEN_ERRORS, cannot_listen
 from binary_split.version import __version__
 
 _BUCKETS_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -67,9 +68,8 @@ def metrics_listener(metrics: RequestMetrics, address: tuple[str, int] | None) -
     host, port = address
     try:
         server, thread = start_http_server(port, addr=host, registry=metrics.registry)
-    except (OSError, UnicodeError) as error:  # a UnicodeError: of a name that is none, such as a..b
-        reason = error.strerror if isinstance(error, OSError) else "it is no host name"
-        raise ConfigError(f"cannot listen on {host} port {port}: {reason}") from error
+    except LISTEN_ERRORS as error:
+        raise cannot_listen(host, port, error) from error
     try:
         yield
     finally:
