@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -288,6 +288,51 @@ def test_a_block_is_gone_on_with_where_its_connection_broke() -> None:
         assert asked == [0, 300_000, 600_000, 900_000]
         source.read_at(4 * MIB, memoryview(bytearray(1)))
     assert asked[4:] == [4 * MIB + count for count in (0, 300_000, 600_000, 900_000)]
+
+
+def test_a_redirect_that_has_expired_is_followed_anew() -> None:
+    """Object stores sign where they lead to, for some minutes: 403 says that these are over."""
+    with FaultServer(*[well] * 2, refuses, well, refuses, well) as store:
+        leads = leads_to(f"{bundle(store)}?signature=secret")
+        with FaultServer(leads) as server, open_http(bundle(server)) as source:
+            source.expect([])  # nothing is asked for ahead
+            assert source.read_at(MIB, memoryview(bytearray(10))) == 10
+            assert len(server.requests) == 1
+            assert source.read_at(3 * MIB, memoryview(bytearray(10))) == 10
+            assert source.read_at(5 * MIB, memoryview(bytearray(10))) == 10
+            assert len(server.requests) == 3
+
+
+def test_a_redirect_to_a_server_that_is_gone_is_followed_anew() -> None:
+    with ExitStack() as opened, FaultServer(well) as second:
+        first = opened.enter_context(FaultServer(well))
+        leads = (leads_to(bundle(first)), leads_to(bundle(second)))
+        with FaultServer(*leads) as server, open_http(bundle(server)) as source:
+            opened.close()
+            assert source.read_at(3 * MIB, memoryview(bytearray(10))) == 10
+    assert len(second.requests) == 1
+
+
+def test_a_refusal_where_a_redirect_leads_is_told_and_not_asked_for_ever() -> None:
+    with FaultServer(well, refuses) as store, FaultServer(leads_to(bundle(store))) as server:  # noqa: SIM117
+        with open_http(bundle(server)) as source:
+            with pytest.raises(ArchiveUnreadableError, match="answers 403"):
+                source.read_at(3 * MIB, memoryview(bytearray(10)))
+            assert len(server.requests) == 2
+
+
+def leads_to(url: str) -> Callable[[Peer], None]:
+    def leads(peer: Peer) -> None:
+        peer.read_request()
+        peer.send(f"HTTP/1.1 307 There\r\nLocation: {url}\r\nContent-Length: 0\r\n".encode())
+        peer.send(b"Connection: close\r\n\r\n")
+
+    return leads
+
+
+def refuses(peer: Peer) -> None:
+    peer.read_request()
+    peer.send(b"HTTP/1.1 403 Expired\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 
 
 def test_what_will_not_be_read_is_not_asked_for_ahead(nginx: PrivateNginx, root: Path) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeVar
@@ -18,7 +18,7 @@ from binary_split.errors import (
     ArchiveUnreadableError,
     ConfigError,
 )
-from binary_split.transports.answers import parse_part, parse_validator, verify_status
+from binary_split.transports.answers import parse_part, parse_validator, verify_answered, verify_status
 from binary_split.transports.http_pool import (
     Access,
     PassingError,
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
 _REDIRECTS = {301, 302, 303, 307, 308}
+_REFUSALS = range(400, 500)
 _STEP_BYTES = 64 * 1024
 _T = TypeVar("_T")
 
@@ -45,13 +46,11 @@ class Representation:
     """One file, as the server had it when it was found (RFC 9110, section 8.8).
 
     Attributes:
-        url: where it is, behind all redirects.
         size: in bytes.
         validator: its strong ETag, or else when it was last modified; empty: the server names none.
         head: its first bytes, which came with the answer: a whole block, or all of it.
     """
 
-    url: str
     size: int
     validator: str
     head: bytes | bytearray = field(default=b"", repr=False)
@@ -104,7 +103,7 @@ class RangeClient:
         access: Access | None = None,
         opened: OpenSockets | None = None,
     ) -> None:
-        self._url = url
+        self._url = self._led_to = url
         self._insecure_http = options.insecure_http
         self._note = options.note
         verify_url(url, insecure_http=options.insecure_http)
@@ -172,22 +171,9 @@ class RangeClient:
 
     def _find(self, head: _Part, answered: Callable[[], None]) -> Representation:
         """Return the file, with as much of its first block as comes now."""
-        url = self._url
-        for _hop in range(LIMITS.http_redirects + 1):
-            found = self._look(url, head, answered)
-            if isinstance(found, Representation):
-                return found
-            url = found
-        raise ArchiveUnreadableError(f"{self._url} leads from one address to the next without an end")
-
-    def _look(self, url: str, head: _Part, answered: Callable[[], None]) -> Representation | str:
-        """Return the file that is at a URL, or where that leads."""
         file: Representation | None = None
         try:
-            with self._asked(url, {"Range": f"bytes=0-{LIMITS.http_block_bytes - 1}"}) as response:
-                if response.status in _REDIRECTS:
-                    return self._follow(url, response.headers.get("Location", ""))
-                verify_status(response, self._url)
+            with self._given({"Range": f"bytes=0-{LIMITS.http_block_bytes - 1}"}) as response:
                 if response.status != HTTPStatus.PARTIAL_CONTENT:
                     raise ArchiveUnreadableError(
                         f"the server of {self._url} gives no parts of it",
@@ -195,7 +181,7 @@ class RangeClient:
                     )
                 part = parse_part(response)
                 part.verify_is(0, min(LIMITS.http_block_bytes, part.total) - 1)
-                file = Representation(url, part.total, parse_validator(response))
+                file = Representation(part.total, parse_validator(response))
                 answered()
                 head.limit(part.total)
                 self._read(response, head)
@@ -210,8 +196,7 @@ class RangeClient:
         wanted = {"Range": f"bytes={first}-{last}"}
         if file.validator:
             wanted["If-Range"] = file.validator
-        with self._asked(file.url, wanted) as response:
-            verify_status(response, self._url)
+        with self._given(wanted) as response:
             if response.status != HTTPStatus.PARTIAL_CONTENT:  # that is how If-Range says: another one
                 raise ArchiveChangedError(f"{self._url} is another file than it was")
             given = parse_part(response)
@@ -219,6 +204,33 @@ class RangeClient:
                 raise ArchiveChangedError(f"{self._url} is another file than it was")
             given.verify_is(first, last)
             self._read(response, part)
+
+    @contextmanager
+    def _given(self, headers: dict[str, str]) -> Iterator[BaseHTTPResponse]:
+        """Give an answer with bytes of the file, from where its address leads.
+
+        Where that was is asked first. It may be good for minutes only, as object stores sign it, or be one of
+        many servers: when it fails the file's own address says anew where to go.
+        """
+        known = url = self._led_to
+        try:
+            for _hop in range(LIMITS.http_redirects + 2):
+                with self._asked(url, headers) as response:
+                    if response.status in _REDIRECTS:
+                        url = self._follow(url, response.headers.get("Location", ""))
+                        continue
+                    verify_answered(response)
+                    if response.status in _REFUSALS and url == known != self._url:
+                        known = url = self._url
+                        continue
+                    verify_status(response, self._url)
+                    self._led_to = url
+                    yield response
+                    return
+        except PassingError:
+            self._led_to = self._url
+            raise
+        raise ArchiveUnreadableError(f"{self._url} leads from one address to the next without an end")
 
     def _read(self, response: BaseHTTPResponse, part: _Part) -> None:
         """Put to a part what comes, as it comes, until it is whole."""
