@@ -11,7 +11,7 @@ from binary_split.archive.detect import read_format
 from binary_split.cli.options import FILE, json_option
 from binary_split.cli.output import emit_json, say
 from binary_split.cli.progress import Mode, progress_option, show_progress
-from binary_split.transports.file import FileSource
+from binary_split.transports import open_source
 from binary_split.transports.options import HttpOptions
 
 
@@ -40,10 +40,11 @@ def push(
     that of `docker login` or `podman login`.
     """
     from binary_split.transports.pushing import push_archive
-    from binary_split.transports.registry import Registry, RegistryReference
+    from binary_split.transports.reference import RegistryReference
+    from binary_split.transports.registry import Registry
 
     reference = RegistryReference.parse(place)
-    with FileSource(archive) as source:
+    with open_source(archive) as source:
         read_format(source)  # what is no archive is not pushed as one
     options = HttpOptions(
         ca_file=archive_ca, client_certificate=client_cert, proxy=proxy, insecure_http=insecure_http

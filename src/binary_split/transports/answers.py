@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
+REDIRECTS = {301, 302, 303, 307, 308}
 _PASSING = {408, 425, 429, 500, 502, 503, 504}
 _HINTS: dict[int, str] = {
     HTTPStatus.NOT_FOUND: "Check the address: there is no such file.",

@@ -17,6 +17,9 @@ from typing import Any
 from binary_split.config import LIMITS, child_environment
 from binary_split.environment import containers_auth_files, docker_config_folder
 from binary_split.errors import ConfigError, RegistryError
+from binary_split.transports.reference import RegistryReference
+
+_IS_TOKEN = "<token>"  # noqa: S105 - that is how a helper says that the secret is one
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,23 +34,43 @@ class Login:
         return "Basic " + base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
 
 
-def find_login(host: str, repository: str) -> Login | None:
+@dataclass(frozen=True, slots=True)
+class RefreshToken:
+    """What a token service gives tokens for, and what is shown to nobody else: ``identitytoken``."""
+
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """What is shown to the registry as it is: ``registrytoken``."""
+
+    text: str = field(repr=False)
+
+
+AnyLogin = Login | RefreshToken | AccessToken
+
+
+def find_login(reference: RegistryReference) -> AnyLogin | None:
     """Return who we are to a registry; None: nobody.
 
     Args:
-        host: of the registry, with its port if it names one.
-        repository: the more specific entry of ``auth.json`` counts.
+        reference: names the registry; the more specific entry of ``auth.json`` counts.
 
     Raises:
         RegistryError: a helper program that is named for the registry fails.
     """
+    hosts = reference.login_names
     for path in _login_files():
         document = _read(path)
-        helper = _table(document, "credHelpers").get(host) or document.get("credsStore")
-        if isinstance(helper, str) and (login := _ask_helper(helper, host)) is not None:
-            return login
+        helpers = _table(document, "credHelpers")
+        helper = next((helpers[host] for host in hosts if host in helpers), document.get("credsStore"))
+        if isinstance(helper, str):
+            for host in hosts:
+                if (login := _ask_helper(helper, host)) is not None:
+                    return login
         auths = _table(document, "auths")
-        for name in _names(host, repository):
+        for name in _names(reference):
             entry = auths.get(name)
             if isinstance(entry, dict) and (login := _parse_entry(entry)) is not None:
                 return login
@@ -61,11 +84,13 @@ def _login_files() -> tuple[Path, ...]:
     return containers_auth_files()
 
 
-def _names(host: str, repository: str) -> list[str]:
+def _names(reference: RegistryReference) -> list[str]:
     """Return the names under which an entry may stand, the most specific first."""
-    parts = repository.split("/")
-    paths = ["/".join([host, *parts[:count]]) for count in range(len(parts), 0, -1)]
-    return [*paths, host, f"https://{host}", f"https://{host}/v1/", f"https://{host}/v2/"]
+    parts = reference.path.split("/")
+    hosts = [host for host in reference.login_names if "://" not in host]
+    paths = ["/".join([host, *parts[:count]]) for count in range(len(parts), 0, -1) for host in hosts]
+    urls = [f"https://{host}{end}" for host in hosts for end in ("", "/v1/", "/v2/")]
+    return [*paths, *reference.login_names, *urls]
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -82,7 +107,11 @@ def _table(document: dict[str, Any], name: str) -> dict[str, Any]:
     return table if isinstance(table, dict) else {}
 
 
-def _parse_entry(entry: dict[str, Any]) -> Login | None:
+def _parse_entry(entry: dict[str, Any]) -> AnyLogin | None:
+    if (text := _token(entry, "identitytoken")) is not None:
+        return RefreshToken(text)
+    if (text := _token(entry, "registrytoken")) is not None:
+        return AccessToken(text)
     with suppress(ValueError, KeyError, TypeError, AttributeError):
         user, colon, password = base64.b64decode(entry["auth"], validate=True).decode().partition(":")
         if colon:
@@ -90,7 +119,13 @@ def _parse_entry(entry: dict[str, Any]) -> Login | None:
     return None
 
 
-def _ask_helper(helper: str, host: str) -> Login | None:
+def _token(entry: dict[str, Any], name: str) -> str | None:
+    """Return a token that can be said in a header; None: there is none."""
+    text = entry.get(name)
+    return text if isinstance(text, str) and text and text.isascii() and text.isprintable() else None
+
+
+def _ask_helper(helper: str, host: str) -> AnyLogin | None:
     """Ask a helper; one that knows nothing of the host says so by its exit code."""
     try:
         done = subprocess.run(
@@ -104,7 +139,8 @@ def _ask_helper(helper: str, host: str) -> Login | None:
         if done.returncode:
             return None
         document = json.loads(done.stdout)
-        return Login(document["Username"], document["Secret"])
+        user, secret = document["Username"], document["Secret"]
+        return RefreshToken(secret) if user == _IS_TOKEN else Login(user, secret)
     except (OSError, ValueError, LookupError, TypeError, subprocess.SubprocessError):
         # Not chained: what the helper said is a secret.
         raise RegistryError(

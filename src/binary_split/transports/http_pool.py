@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
@@ -21,6 +21,7 @@ from binary_split.transports.options import HttpOptions
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
+_PORTS = {"http": 80, "https": 443}
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _NO_TLS = {
     "HTTP_REQUEST",
@@ -29,6 +30,8 @@ _NO_TLS = {
     "UNSUPPORTED_PROTOCOL",
     "WRONG_VERSION_NUMBER",
 }
+Body = bytes | Iterable[bytes]
+"""What a request sends: one that is not bytes may be gone through twice, and its length is in a header."""
 
 
 class Access(Protocol):
@@ -107,7 +110,7 @@ def make_pool(options: HttpOptions, opened: OpenSockets) -> urllib3.PoolManager:
 
 
 def send(
-    pool: urllib3.PoolManager, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
+    pool: urllib3.PoolManager, method: str, url: str, headers: Mapping[str, str], body: Body | None = None
 ) -> BaseHTTPResponse:
     """Send a request and return the head of its answer; no redirect is followed, nothing is tried again."""
     return pool.request(
@@ -131,7 +134,7 @@ def asked(
     url: str,
     headers: Mapping[str, str],
     *,
-    body: bytes | None = None,
+    body: Body | None = None,
     access: Access | None = None,
 ) -> Iterator[BaseHTTPResponse]:
     """Give the answer to a request; its connection is used again if the body was read to its end.
@@ -180,7 +183,7 @@ def _released(response: BaseHTTPResponse) -> Iterator[BaseHTTPResponse]:
 def origin_of(url: str) -> tuple[str, str | None, int | None]:
     """Return what two URLs of one server have in common."""
     parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port
+    return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
 
 
 def _explain(error: Exception) -> Exception:

@@ -18,7 +18,13 @@ from binary_split.errors import (
     ArchiveUnreadableError,
     ConfigError,
 )
-from binary_split.transports.answers import parse_part, parse_validator, verify_answered, verify_status
+from binary_split.transports.answers import (
+    REDIRECTS,
+    parse_part,
+    parse_validator,
+    verify_answered,
+    verify_status,
+)
 from binary_split.transports.http_pool import (
     Access,
     PassingError,
@@ -35,7 +41,6 @@ from binary_split.transports.patience import ask_patiently
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
-_REDIRECTS = {301, 302, 303, 307, 308}
 _REFUSALS = range(400, 500)
 _STEP_BYTES = 64 * 1024
 _T = TypeVar("_T")
@@ -216,7 +221,7 @@ class RangeClient:
         try:
             for _hop in range(LIMITS.http_redirects + 2):
                 with self._asked(url, headers) as response:
-                    if response.status in _REDIRECTS:
+                    if response.status in REDIRECTS:
                         url = self._follow(url, response.headers.get("Location", ""))
                         continue
                     verify_answered(response)

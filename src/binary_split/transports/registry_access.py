@@ -1,6 +1,7 @@
 """Getting in at a registry: the challenge of its 401, and the token that answers it.
 
-The protocol is that of the Distribution project's token authentication; RFC 6750 and RFC 7617 below it.
+The protocols are those of the Distribution project, "Token Authentication" and "OAuth2 Token Authentication";
+RFC 6749, RFC 6750 and RFC 7617 below them.
 """
 
 from __future__ import annotations
@@ -10,20 +11,23 @@ import re
 import threading
 from collections.abc import Mapping
 from contextlib import closing
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-import urllib3
-
 from binary_split.config import LIMITS
 from binary_split.errors import ConfigError, RegistryError
-from binary_split.transports.credentials import Login
+from binary_split.transports.answers import verify_answered
+from binary_split.transports.credentials import AccessToken, AnyLogin, Login, RefreshToken
 from binary_split.transports.http_pool import send, verify_url
 from binary_split.transports.open_sockets import OpenSockets
+from binary_split.transports.own_pools import OwnPools
+from binary_split.transports.refusals import refused
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
+_CLIENT = "binary-split"
 _PARAMETER = re.compile(r'([a-z_]+)="([^"]*)"')
 
 
@@ -31,16 +35,24 @@ class RegistryAccess:
     """Who we are to a registry, for one repository; for any number of threads.
 
     Args:
-        pool: reaches the registry and its token service.
+        host: of the registry, for errors.
+        pools: reach the registry and its token service.
         opened: knows its sockets, and whether they were cut.
         login: None: nobody in particular.
         insecure_http: whether a token service may be plain http.
     """
 
     def __init__(
-        self, pool: urllib3.PoolManager, opened: OpenSockets, login: Login | None, *, insecure_http: bool
+        self,
+        host: str,
+        pools: OwnPools,
+        opened: OpenSockets,
+        login: AnyLogin | None,
+        *,
+        insecure_http: bool,
     ) -> None:
-        self._pool = pool
+        self._host = host
+        self._pools = pools
         self._opened = opened
         self._login = login
         self._insecure_http = insecure_http
@@ -66,8 +78,10 @@ class RegistryAccess:
         with self._lock:
             if self.headers() != said:
                 return True
-            if scheme.lower() == "basic":
-                self._authorization = self._login.basic() if self._login else ""
+            if isinstance(self._login, AccessToken):
+                self._authorization = f"Bearer {self._login.text}"
+            elif scheme.lower() == "basic":
+                self._authorization = self._login.basic() if isinstance(self._login, Login) else ""
             elif scheme.lower() == "bearer":
                 self._authorization = f"Bearer {self._fetch_token(dict(_PARAMETER.findall(rest)))}"
             return self.headers() not in ({}, said)
@@ -80,18 +94,30 @@ class RegistryAccess:
             raise RegistryError(
                 f"the registry sends us to a token service that is not safe: {error}"
             ) from error
-        asked = [(name, parameters[name]) for name in ("service", "scope") if name in parameters]
-        headers = {"Authorization": self._login.basic()} if self._login else {}
-        with closing(send(self._pool, "GET", f"{realm}?{urlencode(asked)}", headers)) as response:
+        names = ("service", "scope")
+        asked: dict[str, str] = {name: parameters[name] for name in names if name in parameters}
+        with closing(self._ask(realm, asked)) as response:
+            self._opened.verify_uncut()
+            verify_answered(response)
+            if response.status != HTTPStatus.OK:
+                raise refused(response, self._host, "let us in by its token service")
             content = response.read(LIMITS.token_answer_bytes)
             self._opened.verify_uncut()
-            if response.status != 200:
-                raise RegistryError(f"the registry's token service answers {response.status}")
         try:
             document = json.loads(content)
-            token = document.get("token") or document["access_token"]
+            token = document.get("token") or document["access_token"]  # the one of a GET, the other of a POST
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             raise RegistryError("the registry's token service gives no token") from None
         if not isinstance(token, str) or not token.isascii() or not token.isprintable():
             raise RegistryError("the registry's token service gives no token")
         return token
+
+    def _ask(self, realm: str, asked: dict[str, str]) -> BaseHTTPResponse:
+        """Ask for a token: by GET with a password, by POST with a refresh token, which is in no URL so."""
+        pool = self._pools.of(realm)
+        if isinstance(self._login, RefreshToken):
+            form = {"grant_type": "refresh_token", **asked, "client_id": _CLIENT}
+            body = urlencode({**form, "refresh_token": self._login.text}).encode()
+            return send(pool, "POST", realm, {"Content-Type": "application/x-www-form-urlencoded"}, body)
+        headers = {"Authorization": self._login.basic()} if isinstance(self._login, Login) else {}
+        return send(pool, "GET", f"{realm}?{urlencode(asked)}", headers)

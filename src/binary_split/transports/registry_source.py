@@ -13,7 +13,8 @@ from binary_split.transports.mirrors import find_mirrors
 from binary_split.transports.options import HttpOptions
 from binary_split.transports.places import Place, Places
 from binary_split.transports.ranges import RangeClient
-from binary_split.transports.registry import Registry, RegistryReference
+from binary_split.transports.reference import RegistryReference
+from binary_split.transports.registry import Registry
 
 
 def open_registry(text: str, options: HttpOptions) -> HttpSource:

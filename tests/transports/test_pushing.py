@@ -1,0 +1,303 @@
+"""A push to registries that do as others do not: each habit is one that some registry has."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from binary_split.errors import ArchiveUnreachableError, RegistryError
+from binary_split.transports.pushing import push_archive
+from tests.transports.conftest import SOON, set_limits
+from tests.transports.odd_registry import (
+    Answer,
+    Asked,
+    Habit,
+    OddRegistry,
+    push_to,
+    refuse,
+    serving,
+)
+
+pytestmark = pytest.mark.usefixtures("nobody")
+WHOLE = ("PUT", None)
+
+
+@pytest.fixture(autouse=True)
+def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = replace(SOON, backoff_first_s=0.001, push_attempts=4)
+    set_limits(monkeypatch, replace(few, push_chunk_bytes=1000, push_small_chunk_bytes=400))
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    path = tmp_path / "bundle.age"
+    path.write_bytes(random.Random(3).randbytes(2500))
+    return path
+
+
+def usual(_odd: OddRegistry, _asked: Asked) -> None:
+    """Have no habit."""
+
+
+def on(method: str, answer: Answer, *, most: int = 0, times: int = 10**9) -> Habit:
+    """Have the habit to answer so to what carries more than some bytes of the archive."""
+    left = [times]
+
+    def habit(_odd: OddRegistry, asked: Asked) -> Answer | None:
+        if asked.method != method or len(asked.body) <= most or not left[0]:
+            return None
+        left[0] -= 1
+        return answer
+
+    return habit
+
+
+def test_the_last_bytes_go_with_the_end_of_an_upload(archive: Path) -> None:
+    odd = push_to(usual, archive)
+    assert odd.requests("POST", "PATCH", "PUT") == [
+        ("POST", None),
+        ("PATCH", 0),
+        ("PATCH", 1000),
+        ("PUT", 2000),
+    ]
+
+
+def test_an_archive_of_one_chunk_goes_whole(archive: Path) -> None:
+    archive.write_bytes(bytes(1000))
+    odd = push_to(on("PATCH", refuse(400, "UNSUPPORTED")), archive)
+    assert odd.requests("POST", "PATCH", "PUT") == [("POST", None), WHOLE]
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 411, 415, 501, 505])
+def test_a_registry_that_takes_no_chunks_gets_it_whole(archive: Path, status: int) -> None:
+    odd = push_to(on("PATCH", refuse(status, "UNSUPPORTED")), archive)
+    assert odd.requests("POST", "PATCH", "PUT") == [("POST", None), ("PATCH", 0), ("POST", None), WHOLE]
+
+
+@pytest.mark.parametrize("status", [413, 416])
+def test_a_registry_that_takes_small_chunks_gets_small_ones(archive: Path, status: int) -> None:
+    odd = push_to(on("PATCH", refuse(status, "TOO_LARGE"), most=400), archive)
+    places = [("PATCH", 0), ("POST", None), *(("PATCH", place) for place in range(0, 2400, 400))]
+    assert odd.requests("POST", "PATCH", "PUT") == [("POST", None), *places, ("PUT", 2400)]
+
+
+@pytest.mark.parametrize("status", [413, 416])
+def test_a_registry_that_takes_chunks_of_no_size_gets_it_whole(archive: Path, status: int) -> None:
+    odd = push_to(on("PATCH", refuse(status, "TOO_LARGE")), archive)
+    assert odd.requests("PATCH", "PUT") == [("PATCH", 0), ("PATCH", 0), WHOLE]
+
+
+def test_a_registry_that_takes_one_chunk_alone_gets_it_whole(archive: Path) -> None:
+    def takes_one(odd: OddRegistry, asked: Asked) -> Answer | None:
+        return refuse(400, "BLOB_UPLOAD_INVALID") if asked.offset else None
+
+    odd = push_to(takes_one, archive)
+    assert odd.requests("PATCH", "PUT") == [("PATCH", 0), ("PATCH", 1000), WHOLE]
+
+
+def test_a_registry_that_mixes_chunks_up_gets_it_whole(archive: Path) -> None:
+    def keeps_the_last(odd: OddRegistry, asked: Asked) -> None:
+        if asked.method == "PATCH":
+            odd.upload = bytes(asked.offset or 0)
+
+    odd = push_to(keeps_the_last, archive)
+    assert odd.requests("PATCH", "PUT") == [("PATCH", 0), ("PATCH", 1000), ("PUT", 2000), WHOLE]
+
+
+def test_a_whole_upload_that_breaks_begins_anew(archive: Path) -> None:
+    passing = on("PUT", refuse(503, "UNAVAILABLE"), most=2000, times=2)
+
+    def habit(odd: OddRegistry, asked: Asked) -> Answer | None:
+        return refuse(405, "UNSUPPORTED") if asked.method == "PATCH" else passing(odd, asked)
+
+    odd = push_to(habit, archive)
+    assert odd.requests("POST", "PUT").count(WHOLE) == 3
+    assert odd.requests("POST", "PUT").count(("POST", None)) == 4
+    assert not odd.requests("GET")
+
+
+def test_a_whole_upload_is_not_tried_for_ever(archive: Path) -> None:
+    def habit(_odd: OddRegistry, asked: Asked) -> Answer | None:
+        status = {"PATCH": 405, "PUT": 503}.get(asked.method)
+        return refuse(status, "UNSUPPORTED") if status else None
+
+    with serving(habit) as (odd, registry), pytest.raises(ArchiveUnreachableError, match="503"):
+        push_archive(archive, registry, report=lambda _step: None)
+    assert [method for method, _offset in odd.said].count("PUT") == 4
+
+
+def test_a_whole_upload_that_is_refused_is_an_error(archive: Path) -> None:
+    def habit(_odd: OddRegistry, asked: Asked) -> Answer | None:
+        return refuse(413, "SIZE_INVALID", "too big") if asked.method in {"PATCH", "PUT"} else None
+
+    with serving(habit) as (_odd, registry), pytest.raises(RegistryError, match=r"413 .*too big") as caught:
+        push_archive(archive, registry, report=lambda _step: None)
+    assert "quota" in caught.value.hint
+
+
+@pytest.mark.parametrize("status", [201, 204])
+def test_a_chunk_is_taken_whatever_a_registry_calls_that(archive: Path, status: int) -> None:
+    def habit(odd: OddRegistry, asked: Asked) -> Answer | None:
+        return replace(odd.answer(asked), status=status) if asked.method == "PATCH" else None
+
+    assert push_to(habit, archive).requests("PATCH") == [("PATCH", 0), ("PATCH", 1000)]
+
+
+@pytest.mark.parametrize(
+    ("least", "places"),
+    [
+        ("1200", [("PATCH", 0), ("PATCH", 1200), ("PUT", 2400)]),
+        ("2500", [WHOLE]),
+        ("9" * 18, [WHOLE]),
+        ("9" * 5000, [("PATCH", 0), ("PATCH", 1000), ("PUT", 2000)]),
+        ("many", [("PATCH", 0), ("PATCH", 1000), ("PUT", 2000)]),
+        ("10", [("PATCH", 0), ("PATCH", 1000), ("PUT", 2000)]),
+    ],
+    ids=["more", "all", "huge", "endless", "none", "less"],
+)
+def test_chunks_are_as_large_as_the_registry_wants(
+    archive: Path, least: str, places: list[tuple[str, int | None]]
+) -> None:
+    def habit(odd: OddRegistry, asked: Asked) -> Answer | None:
+        if asked.method != "POST":
+            return None
+        answer = odd.answer(asked)
+        return replace(answer, headers=(*answer.headers, f"OCI-Chunk-Min-Length: {least}"))
+
+    assert push_to(habit, archive).requests("PATCH", "PUT") == places
+
+
+def test_what_did_not_arrive_of_a_chunk_is_sent_again(archive: Path) -> None:
+    def takes_less(odd: OddRegistry, asked: Asked) -> Answer | None:
+        return odd.answer(replace(asked, body=asked.body[:700])) if asked.method == "PATCH" else None
+
+    odd = push_to(takes_less, archive)
+    assert odd.requests("PATCH", "PUT") == [("PATCH", 0), ("PATCH", 700), ("PATCH", 1400), ("PUT", 2100)]
+
+
+def always_says(count: int) -> Habit:
+    """As ECR does: of an upload it says the same, whatever has arrived."""
+
+    def habit(odd: OddRegistry, asked: Asked) -> Answer | None:
+        if asked.method not in {"PATCH", "GET"} or (answer := odd.answer(asked)).status >= 400:
+            return None
+        return replace(answer, headers=(answer.headers[0], f"Range: 0-{count - 1}"))
+
+    return habit
+
+
+@pytest.mark.parametrize("count", [1, 1000, 4000, 10**17], ids=["nothing", "a-chunk", "more", "much"])
+def test_a_registry_that_always_says_the_same_of_an_upload_is_not_believed(archive: Path, count: int) -> None:
+    odd = push_to(always_says(count), archive)
+    assert odd.requests("PATCH", "PUT") == [("PATCH", 0), ("PATCH", 1000), ("PUT", 2000)]
+
+
+def test_a_registry_that_says_too_little_of_a_chunk_gets_it_whole(archive: Path) -> None:
+    odd = push_to(always_says(625), archive)
+    assert odd.requests("PATCH", "PUT") == [("PATCH", 0), ("PATCH", 625), WHOLE]
+
+
+def test_a_registry_that_lost_some_of_an_upload_is_asked_how_far_it_is(archive: Path) -> None:
+    lost = []
+
+    def forgets_once(odd: OddRegistry, asked: Asked) -> None:
+        if asked.offset == 1000 and not lost:
+            lost.append(True)
+            odd.upload = (odd.upload or b"")[:300]
+
+    odd = push_to(forgets_once, archive)
+    assert odd.requests("POST", "PATCH", "GET", "PUT") == [
+        ("POST", None),
+        ("PATCH", 0),
+        ("PATCH", 1000),
+        ("GET", None),
+        ("PATCH", 300),
+        ("PATCH", 1300),
+        ("PUT", 2300),
+    ]
+
+
+def test_an_upload_that_is_forgotten_begins_anew(archive: Path) -> None:
+    forgotten = []
+
+    def forgets_once(odd: OddRegistry, asked: Asked) -> None:
+        if asked.offset == 2000 and not forgotten:
+            forgotten.append(True)
+            odd.upload = None
+
+    odd = push_to(forgets_once, archive)
+    assert odd.requests("PATCH", "PUT") == [
+        *(("PATCH", 0), ("PATCH", 1000), ("PUT", 2000)),
+        *(("PATCH", 0), ("PATCH", 1000), ("PUT", 2000)),
+    ]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_blob_that_lies_elsewhere_is_there(archive: Path, status: int) -> None:
+    def habit(_odd: OddRegistry, asked: Asked) -> Answer | None:
+        elsewhere = Answer(status, ("Location: https://store.example/x",))
+        return elsewhere if asked.method == "HEAD" else None
+
+    with serving(habit) as (odd, registry):
+        push_archive(archive, registry, report=lambda _step: None)
+    assert odd.said == [("HEAD", None), ("HEAD", None), ("PUT", None)]
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "method", "words", "hint"),
+    [
+        (
+            403,
+            "DENIED",
+            "POST",
+            "does not begin an upload: it answers 403 (DENIED: so it is)",
+            "docker login 127",
+        ),
+        (404, "NAME_UNKNOWN", "POST", "answers 404 (NAME_UNKNOWN: so it is)", "Make the repository"),
+        (403, "DENIED", "PATCH", "does not take the archive: it answers 403 (DENIED", "docker login 127"),
+        (507, "", "POST", "answers 507 (so it is)", "quota"),
+        (
+            400,
+            "MANIFEST_INVALID",
+            "PUT",
+            "not take the manifest: it answers 400 (MANIFEST_INVALID",
+            "Check",
+        ),
+    ],
+)
+def test_a_refusal_says_why(
+    archive: Path, status: int, code: str, method: str, words: str, hint: str
+) -> None:
+    def habit(_odd: OddRegistry, asked: Asked) -> Answer | None:
+        is_it = asked.method == method and (method != "PUT" or "/manifests/" in asked.path)
+        return refuse(status, code) if is_it else None
+
+    with serving(habit) as (_odd, registry), pytest.raises(RegistryError) as caught:
+        push_archive(archive, registry, report=lambda _step: None)
+    assert words in str(caught.value)
+    assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"errors":[{"code":"DENIED","message":"' + b"x" * 500 + b'"}]}', "DENIED: " + "x" * 192),
+        (b'{"errors":[{"code":"A\\u001b[31m\\nB","message":"\\u202ec"}]}', "A[31mB: c"),
+        (b'{"errors":[{"message":{"a":1}}]}', "{'a': 1}"),
+        (b'{"errors":[]}', ""),
+        (b"[" * 100_000, ""),
+        (b"<html>", ""),
+    ],
+    ids=["long", "control", "odd", "none", "deep", "html"],
+)
+def test_the_words_of_a_refusal_are_few_and_plain(archive: Path, body: bytes, said: str) -> None:
+    with (
+        serving(on("POST", Answer(403, (), body), most=-1)) as (_odd, registry),
+        pytest.raises(RegistryError) as caught,
+    ):
+        push_archive(archive, registry, report=lambda _step: None)
+    end = f" ({said})" if said else ""
+    assert str(caught.value).endswith(f"does not begin an upload: it answers 403{end}")
