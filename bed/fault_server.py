@@ -37,6 +37,10 @@ class Peer:
         """Return the descriptor, to wait for it."""
         return self._sock.fileno()
 
+    def has_certificate(self) -> bool:
+        """Whether the client has shown a certificate."""
+        return isinstance(self._sock, ssl.SSLSocket) and bool(self._sock.getpeercert())
+
     def receive(self) -> bytes:
         """Return what comes next, whatever it is; nothing at the end."""
         return self._sock.recv(_REQUEST_MAX)

@@ -201,7 +201,7 @@ def test_a_registry_that_says_too_little_of_a_chunk_gets_it_whole(archive: Path)
 
 
 def test_a_registry_that_lost_some_of_an_upload_is_asked_how_far_it_is(archive: Path) -> None:
-    lost = []
+    lost: list[bool] = []
 
     def forgets_once(odd: OddRegistry, asked: Asked) -> None:
         if asked.offset == 1000 and not lost:
@@ -221,7 +221,7 @@ def test_a_registry_that_lost_some_of_an_upload_is_asked_how_far_it_is(archive: 
 
 
 def test_an_upload_that_is_forgotten_begins_anew(archive: Path) -> None:
-    forgotten = []
+    forgotten: list[bool] = []
 
     def forgets_once(odd: OddRegistry, asked: Asked) -> None:
         if asked.offset == 2000 and not forgotten:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import os
 import random
 import subprocess
@@ -14,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 
@@ -25,7 +22,6 @@ from binary_split.config import MIB
 from binary_split.errors import ArchiveUnreachableError, ArchiveUnreadableError, ConfigError, RegistryError
 from binary_split.transports import open_source, parse_location
 from binary_split.transports.artifact import serialise_manifest
-from binary_split.transports.credentials import AnyLogin, Login, find_login
 from binary_split.transports.options import HttpOptions
 from binary_split.transports.pushing import push_archive
 from binary_split.transports.reference import RegistryReference
@@ -274,66 +270,6 @@ def test_a_registry_that_never_has_time_is_given_up(bundle: Path, monkeypatch: p
 def test_a_registry_that_makes_no_sense_is_an_error(script: Callable[[Peer], None], words: str) -> None:
     with FaultServer(script) as server, pytest.raises(RegistryError, match=words):
         open_source(parse_location(f"oci://127.0.0.1:{server.port}/drone:1"))
-
-
-def login_for(place: str) -> AnyLogin | None:
-    return find_login(RegistryReference.parse(f"oci://{place}"))
-
-
-@pytest.mark.usefixtures("nobody")
-def test_the_more_specific_login_of_the_containers_tools_counts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def auth(user: str) -> dict[str, str]:
-        return {"auth": base64.b64encode(f"{user}:pw".encode()).decode()}
-
-    path = tmp_path / "auth.json"
-    path.write_text(json.dumps({"auths": {"host:5000": auth("wide"), "host:5000/a": auth("narrow")}}))
-    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(path))
-    found = [login_for(f"host:5000/{repository}") for repository in ("a/b", "c")]
-    assert [login.user for login in found if isinstance(login, Login)] == ["narrow", "wide"]
-    assert "pw" not in repr(found)
-    assert login_for("other/a") is None
-
-
-@pytest.mark.usefixtures("nobody")
-@pytest.mark.parametrize("answer", ['{"Username":"u","Secret":"s"}', "", "nonsense"])
-def test_a_helper_program_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
-    (tmp_path / "docker" / "config.json").write_text(json.dumps({"credHelpers": {"host": "bed"}}))
-    helper = tmp_path / "docker-credential-bed"
-    helper.write_text(
-        f"#!/bin/sh\n[ $(cat) = host ] || exit 2\n{f'echo {answer!r}' if answer else 'exit 1'}\n"
-    )
-    helper.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    if answer == "nonsense":
-        with pytest.raises(RegistryError, match="gave no login"):
-            login_for("host/a")
-    else:
-        login = login_for("host/a")
-        assert (login is not None) == bool(answer)
-
-
-@pytest.mark.usefixtures("nobody")
-@pytest.mark.parametrize(
-    "content",
-    ['{"credHelpers":"x"}', '{"auths":"x"}', '{"credsStore":{}}', "[" * 10_000, "[]"],
-    ids=["helpers", "logins", "store", "deep", "list"],
-)
-def test_a_file_of_logins_that_makes_no_sense_holds_none(tmp_path: Path, content: str) -> None:
-    (tmp_path / "docker" / "config.json").write_text(content)
-    assert login_for("host/a") is None
-
-
-@pytest.mark.usefixtures("nobody")
-def test_who_has_no_home_has_no_logins(monkeypatch: pytest.MonkeyPatch) -> None:
-    def nobody(user: int) -> NoReturn:
-        raise KeyError(user)
-
-    for name in ("DOCKER_CONFIG", "HOME"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("pwd.getpwuid", nobody)
-    assert login_for("host/a") is None
 
 
 @pytest.mark.usefixtures("nobody")
