@@ -37,7 +37,8 @@ class Asked:
     @classmethod
     def parse(cls, request: bytes) -> Asked:
         header, _, body = request.partition(b"\r\n\r\n")
-        method, path, _ = header.decode().split(" ", 2)
+        method, url, _ = header.decode().split(" ", 2)
+        path = re.sub(r"^http://[^/]+", "", url)  # as a proxy is asked
         place = re.search(rb"\r\nContent-Range: (\d+)-", header)
         return cls(method, path, body, int(place[1]) if place else None)
 
@@ -124,12 +125,18 @@ def refuse(status: int, code: str, message: str = "so it is") -> Answer:
 
 
 @contextmanager
-def serving(habit: Habit) -> Iterator[tuple[OddRegistry, Registry]]:
-    """Run one, and give what asks it."""
+def serving(habit: Habit, host: str | None = None) -> Iterator[tuple[OddRegistry, Registry]]:
+    """Run one, and give what asks it.
+
+    Args:
+        habit: that it has.
+        host: by which it goes, behind a proxy; None: its own.
+    """
     odd = OddRegistry(habit)
     with FaultServer(odd.serve) as server:
-        reference = RegistryReference.parse(f"oci://127.0.0.1:{server.port}/drone:1")
-        with closing(Registry(reference, HttpOptions())) as registry:
+        reference = RegistryReference.parse(f"oci://{host or f'127.0.0.1:{server.port}'}/drone:1")
+        options = HttpOptions(proxy=server.url(), insecure_http=True) if host else HttpOptions()
+        with closing(Registry(reference, options)) as registry:
             yield odd, registry
 
 

@@ -235,6 +235,47 @@ def test_an_upload_that_is_forgotten_begins_anew(archive: Path) -> None:
     ]
 
 
+def leads_to(place: str) -> Habit:
+    def habit(odd: OddRegistry, asked: Asked) -> Answer | None:
+        if asked.method != "POST":
+            return None
+        return Answer(202, (odd.answer(asked).headers[0].replace(": /", f": {place}/"),))
+
+    return habit
+
+
+@pytest.mark.parametrize("host", ["registry.example", "registry.example:80"])
+@pytest.mark.parametrize("place", ["", "http://registry.example", "http://registry.example:80"])
+def test_a_default_port_may_be_written_out(archive: Path, host: str, place: str) -> None:
+    with serving(leads_to(place), host) as (odd, registry):
+        push_archive(archive, registry, report=lambda _step: None)
+    assert len(odd.blobs) == 2
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "http://store.example",
+        "https://registry.example",
+        "https://registry.example:80",
+        "http://registry.example:8080",
+        "http://registry.example.org",
+        "http://registry.example@store.example",
+        "http://registry.example:x",
+        "http://[registry.example",
+        "ftp://registry.example",
+        "//store.example",
+    ],
+)
+def test_an_upload_goes_to_no_other_server(archive: Path, place: str) -> None:
+    with (
+        serving(leads_to(place), "registry.example") as (odd, registry),
+        pytest.raises(RegistryError, match="sends the upload elsewhere"),
+    ):
+        push_archive(archive, registry, report=lambda _step: None)
+    assert [method for method, _offset in odd.said] == ["HEAD", "POST"]
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_blob_that_lies_elsewhere_is_there(archive: Path, status: int) -> None:
     def habit(_odd: OddRegistry, asked: Asked) -> Answer | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import subprocess
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -14,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import urllib3
 
 from bed.breaking_proxy import BreakingProxy
 from bed.fault_server import FaultServer, Peer
@@ -21,7 +24,7 @@ from bed.registry import PASSWORD, PrivateRegistry
 from binary_split.config import MIB
 from binary_split.errors import ArchiveUnreachableError, ArchiveUnreadableError, ConfigError, RegistryError
 from binary_split.transports import open_source, parse_location
-from binary_split.transports.artifact import serialise_manifest
+from binary_split.transports.artifact import ARTIFACT, INDEX, MANIFEST, serialise_manifest
 from binary_split.transports.options import HttpOptions
 from binary_split.transports.pushing import push_archive
 from binary_split.transports.reference import RegistryReference
@@ -75,6 +78,65 @@ def test_a_push_over_a_line_that_breaks_ends_right(
     assert pushed == sorted(pushed)
     with open_source(parse_location(f"oci://{registry.host}/broken:1")) as source:
         assert b"".join(iter(lambda: source.read(MIB) or b"", b"")) == CONTENT
+
+
+def test_a_blob_that_is_sent_whole_is_streamed(
+    registry: PrivateRegistry, bundle: Path, nobody: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_limits(monkeypatch, replace(SOON, push_chunk_bytes=1024 * MIB))
+    steps: list[int] = []
+    place = RegistryReference.parse(f"oci://{registry.host}/whole:1")
+    with closing(Registry(place, HttpOptions())) as target:
+        tracemalloc.start()
+        try:
+            push_archive(bundle, target, report=lambda step: steps.append(step.done))
+            assert tracemalloc.get_traced_memory()[1] < 4 * MIB
+        finally:
+            tracemalloc.stop()
+    pushed = steps[steps.index(len(CONTENT)) + 1 :]
+    assert pushed == sorted(pushed)
+    assert len(pushed) > 100
+    with open_source(parse_location(str(place))) as source:
+        assert b"".join(iter(lambda: source.read(MIB) or b"", b"")) == CONTENT
+
+
+def test_the_parts_of_an_archive_are_pushed_as_the_archive(
+    cli: CommandLine, registry: PrivateRegistry, bundle: Path
+) -> None:
+    (bundle.parent / "usb").mkdir()
+    assert cli.run("split", bundle, "--size", "10M", "-o", bundle.parent / "usb").status == 0
+    place = f"oci://{registry.host}/drone/parts:1.0.0"
+    ran = cli.run("push", bundle.parent / "usb" / "bundle.age.001", place)
+    assert ran.status == 0, ran
+    with open_source(parse_location(place)) as source:
+        assert b"".join(iter(lambda: source.read(MIB) or b"", b"")) == CONTENT
+    manifest = urllib3.request("GET", f"http://{registry.host}/v2/drone/parts/manifests/1.0.0").json()
+    assert manifest["annotations"] == {"org.opencontainers.image.title": "bundle.age"}
+    (bundle.parent / "usb" / "bundle.age.002").unlink()
+    cli.run("push", bundle.parent / "usb" / "bundle.age.001", place).assert_failed(11, "bundle.age.002")
+
+
+def test_an_index_around_an_archive_is_looked_into(registry: PrivateRegistry, bundle: Path) -> None:
+    place = f"oci://{registry.host}/drone/indexed"
+    with closing(Registry(RegistryReference.parse(f"{place}:bare"), HttpOptions())) as target:
+        digest = push_archive(bundle, target, report=lambda _step: None)
+    size = len(serialise_manifest(digest, len(CONTENT), {"org.opencontainers.image.title": "bundle.age"}))
+    row = {"mediaType": MANIFEST, "digest": digest, "size": size, "artifactType": ARTIFACT}
+    other = {**row, "artifactType": "application/vnd.example"}
+    put_index(registry, "drone/indexed", "one", [row, other])
+    with open_source(parse_location(f"{place}:one")) as source:
+        assert source.read(100) == CONTENT[:100]
+    for tag, rows in (("none", [other]), ("two", [row, row])):
+        put_index(registry, "drone/indexed", tag, rows)
+        with pytest.raises(RegistryError, match=f":{tag} holds no archive"):
+            open_source(parse_location(f"{place}:{tag}"))
+
+
+def put_index(registry: PrivateRegistry, repository: str, tag: str, rows: list[dict[str, object]]) -> None:
+    index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": rows}
+    url = f"http://{registry.host}/v2/{repository}/manifests/{tag}"
+    done = urllib3.request("PUT", url, body=json.dumps(index).encode(), headers={"Content-Type": INDEX})
+    assert done.status == 201, done.data
 
 
 def test_skopeo_carries_it_from_one_registry_to_another(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from http import HTTPStatus
@@ -243,7 +244,8 @@ def _resume(registry: Registry, content: Content, at: _Upload) -> _Upload:
 def _location(registry: Registry, response: BaseHTTPResponse, before: str) -> str:
     """Return where an upload goes on: on the same registry, whatever it says."""
     location = response.headers.get("Location", "")
-    url = urljoin(before, location) if location else before
-    if origin_of(url) != origin_of(registry.address):
-        raise RegistryError(f"{registry.reference.host} sends the upload elsewhere")
-    return url
+    with suppress(ValueError):
+        url = urljoin(before, location) if location else before
+        if origin_of(url) == origin_of(registry.address):
+            return url
+    raise RegistryError(f"{registry.reference.host} sends the upload elsewhere")
