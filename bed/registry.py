@@ -7,8 +7,9 @@ import shutil
 from pathlib import Path
 
 from bed import processes
+from bed.bad_link import BadLink
 from bed.certs import Identity
-from bed.private import PrivateServer, free_port, is_listening
+from bed.private import PrivateServer, free_port
 from bed.unavailable import Unavailable
 
 USER, PASSWORD = "vendor", "open sesame"
@@ -16,11 +17,11 @@ _HASH = "$2b$05$CYChWNeXLHQAF1oIYSWi8OhQZThaaQn1SEnTHLquPfsMmY6yTe3r."  # bcrypt
 
 _CONFIGURATION = """\
 version: 0.1
-log: {{level: warn, accesslog: {{disabled: true}}}}
+log: {{level: info, accesslog: {{disabled: true}}}}
 storage:
   filesystem: {{rootdirectory: {folder}/data}}
 http:
-  addr: 127.0.0.1:{port}
+  addr: {address}:{port}
 """
 
 
@@ -30,21 +31,26 @@ class PrivateRegistry(PrivateServer):
     Args:
         identity: the certificate for https; None: plain http.
         is_closed: only `USER` with `PASSWORD` may come in.
+        far_end: where it runs; None: on loopback.
     """
 
     start_timeout_s = 10
     stop_timeout_s = 5
 
-    def __init__(self, identity: Identity | None = None, *, is_closed: bool = False) -> None:
+    def __init__(
+        self, identity: Identity | None = None, *, is_closed: bool = False, far_end: BadLink | None = None
+    ) -> None:
         super().__init__()
         self._identity = identity
         self._is_closed = is_closed
+        self._far_end = far_end
+        self._address = far_end.SERVER if far_end else "127.0.0.1"
         self.port = 0
 
     @property
     def host(self) -> str:
         """Its name in references."""
-        return f"{'localhost' if self._identity else '127.0.0.1'}:{self.port}"
+        return f"{'localhost' if self._identity else self._address}:{self.port}"
 
     def start(self) -> None:
         """Start the registry and wait until it listens.
@@ -60,15 +66,19 @@ class PrivateRegistry(PrivateServer):
         (folder / "config.yml").write_text(self._configuration(folder))
         command = [program, "serve", str(folder / "config.yml")]
         environment = {**os.environ, "OTEL_TRACES_EXPORTER": "none"}
+        entering = self._far_end.entering_server() if self._far_end else []
         if not self._launch(
-            [*processes.ending_with_parent(), *command], lambda: is_listening(self.port), env=environment
+            [*processes.ending_with_parent(), *entering, *command], self._says_it_listens, env=environment
         ):
             reason = self._last_words()
             self.stop()
             raise Unavailable("docker-registry", f"did not start: {reason}")
 
+    def _says_it_listens(self) -> bool:
+        return b"listening on" in self.log.read_bytes()  # from here nobody reaches the far end
+
     def _configuration(self, folder: Path) -> str:
-        text = _CONFIGURATION.format(folder=folder, port=self.port)
+        text = _CONFIGURATION.format(folder=folder, address=self._address, port=self.port)
         if self._identity is not None:
             (folder / "certificate.pem").write_bytes(self._identity.certificate_pem)
             (folder / "key.pem").write_bytes(self._identity.key_pem)

@@ -16,6 +16,7 @@ from bed.bad_link import BadLink, LineQuality
 from bed.certs import make_authority, make_leaf
 from bed.nginx import PrivateNginx
 from bed.processes import ending_with_parent
+from bed.registry import PrivateRegistry
 from bed.unavailable import Unavailable
 from binary_split.config import LIMITS
 from binary_split.keyservice.state import create_state, open_state
@@ -41,7 +42,7 @@ class Unlocked:
         ran: the program's end.
         images: what it wrote, by path and digest.
         seconds: that it took.
-        sent: bytes of the archive that the server sent, as it counts them itself.
+        sent: bytes of the archive that the server sent, as it counts them itself; 0 where it does not.
         received: bytes of its connections that came to the device, each once; HTTP's and TLS's own too.
         stranded: the most of ``sent`` that lay in the server's sockets when their connections broke.
     """
@@ -49,9 +50,9 @@ class Unlocked:
     ran: Ran
     images: dict[str, str]
     seconds: float
-    sent: int
     received: int
-    stranded: int
+    sent: int = 0
+    stranded: int = 0
 
     def assert_right(self, release: AgeRelease, images: dict[str, str]) -> None:
         """Check that it ended as it does from a file, and moved little more than the archive."""
@@ -112,26 +113,52 @@ class FarServer:
         shutil.copy(release.path, self.root / "bundle.age")
         (self.root / "bundle.age").chmod(0o644)
         url, port = (self.nginx.tls_url, self.nginx.tls_port) if secure else (self.nginx.url, self.nginx.port)
-        place = ("--archive-ca", self.root / "ca.pem") if secure else ("--insecure-http",)
-        images = self.device.home / "images"
-        started = time.monotonic()
-        arguments = (
-            "unlock",
-            f"{url}/bundle.age",
-            *place,
-            *secrets(self.device),
-            "--engine",
-            f"oci:{images}",
-        )
-        with self.device.running(*arguments) as process:
-            if meanwhile is not None:
-                meanwhile(port)
-            out, err = process.communicate(timeout=timeout_s)
-        seconds = time.monotonic() - started
-        ran = Ran(process.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
-        sent, received = self.nginx.sent_bytes("/bundle.age"), self.link.received_bytes(port)
+        trust = ("--archive-ca", self.root / "ca.pem") if secure else ("--insecure-http",)
+        place = (f"{url}/bundle.age", *trust)
+        unlocked = _unlock_over(self.link, port, self.device, place, meanwhile, timeout_s)
         stranded = self.nginx.unfinished("/bundle.age") * _KERNEL_DOUBLES * self.buffer
-        return Unlocked(ran, digests_below(images), seconds, sent, received, stranded)
+        return replace(unlocked, sent=self.nginx.sent_bytes("/bundle.age"), stranded=stranded)
+
+
+@dataclass(frozen=True)
+class FarRegistry:
+    """A registry behind a link, and the device's program at this end of it."""
+
+    link: BadLink
+    registry: PrivateRegistry
+    device: CommandLine
+
+    def unlock(self, release: AgeRelease, *, timeout_s: float) -> Unlocked:
+        """Push a release at the far end, and unlock it at this one.
+
+        Args:
+            release: is pushed.
+            timeout_s: bounds the unlock.
+        """
+        place = (f"oci://{self.registry.host}/drone/releases:1.0.0", "--insecure-http")
+        there = replace(self.device, within=[*ending_with_parent(), *self.link.entering_server()])
+        pushed = there.run("push", release.path, *place)
+        assert pushed.status == 0, pushed
+        return _unlock_over(self.link, self.registry.port, self.device, place, None, timeout_s)
+
+
+def _unlock_over(
+    link: BadLink,
+    port: int,
+    device: CommandLine,
+    place: tuple[object, ...],
+    meanwhile: Callable[[int], None] | None,
+    timeout_s: float,
+) -> Unlocked:
+    images = device.home / "images"
+    started = time.monotonic()
+    with device.running("unlock", *place, *secrets(device), "--engine", f"oci:{images}") as process:
+        if meanwhile is not None:
+            meanwhile(port)
+        out, err = process.communicate(timeout=timeout_s)
+    seconds = time.monotonic() - started
+    ran = Ran(process.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
+    return Unlocked(ran, digests_below(images), seconds, link.received_bytes(port))
 
 
 @contextmanager
@@ -155,13 +182,36 @@ def far_server(
     authority = make_authority()
     authority.write_certificate(folder / "ca.pem")
     identity = make_leaf(authority, names=(BadLink.SERVER,))
-    (cli.home / "fragment").write_bytes(FRAGMENT)
-    (cli.home / "publisher.pem").write_bytes(KEY.public_key.serialise())
+    _put_secrets(cli)
     with (
         lent(lambda: BadLink(quality), could_not_run) as link,
         lent(lambda: PrivateNginx(folder, identity, far_end=link, buffer=buffer), could_not_run) as nginx,
     ):
         yield FarServer(link, nginx, replace(cli, within=link.entering_device()), folder, buffer)
+
+
+@contextmanager
+def far_registry(
+    cli: CommandLine, could_not_run: Callable[[Unavailable], None], *, quality: LineQuality
+) -> Iterator[FarRegistry]:
+    """Run a registry at the far end of a link.
+
+    Args:
+        cli: the device's program.
+        could_not_run: is told what there is not here.
+        quality: of the line.
+    """
+    _put_secrets(cli)
+    with (
+        lent(lambda: BadLink(quality), could_not_run) as link,
+        lent(lambda: PrivateRegistry(far_end=link), could_not_run) as registry,
+    ):
+        yield FarRegistry(link, registry, replace(cli, within=link.entering_device()))
+
+
+def _put_secrets(cli: CommandLine) -> None:
+    (cli.home / "fragment").write_bytes(FRAGMENT)
+    (cli.home / "publisher.pem").write_bytes(KEY.public_key.serialise())
 
 
 def unlock_here(release: AgeRelease, cli: CommandLine) -> dict[str, str]:

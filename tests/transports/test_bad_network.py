@@ -13,18 +13,17 @@ import pytest
 from bed.bad_link import LineQuality
 from bed.unavailable import Unavailable
 from tests.commandline import CommandLine
-from tests.far import FarServer, far_server, unlock_here
+from tests.far import FarServer, far_registry, far_server, unlock_here
 from tests.releases import AgeRelease, make_age_release
 
 pytestmark = pytest.mark.slow
+_LOSSY = LineQuality(loss=0.02, delay_s=0.01, loss_up=0.02)
 
 
 @pytest.fixture
 def far(root: Path, cli: CommandLine, could_not_run: Callable[[Unavailable], None]) -> Iterator[FarServer]:
     """2 % of the packets are lost each way, and it takes 20 ms there and back."""
-    with far_server(
-        root, cli, could_not_run, quality=LineQuality(loss=0.02, delay_s=0.01, loss_up=0.02), buffer=65536
-    ) as server:
+    with far_server(root, cli, could_not_run, quality=_LOSSY, buffer=65536) as server:
         yield server
 
 
@@ -39,6 +38,14 @@ def test_lost_and_late_packets_cost_time_and_nothing_else(
     far: FarServer, release: AgeRelease, cli: CommandLine
 ) -> None:
     far.unlock(release, secure=False, timeout_s=60).assert_right(release, unlock_here(release, cli))
+
+
+@pytest.mark.fault(27)
+def test_lost_and_late_packets_cost_time_and_nothing_else_from_a_registry(
+    cli: CommandLine, release: AgeRelease, could_not_run: Callable[[Unavailable], None]
+) -> None:
+    with far_registry(cli, could_not_run, quality=_LOSSY) as far:
+        far.unlock(release, timeout_s=60).assert_right(release, unlock_here(release, cli))
 
 
 def test_a_line_that_is_cut_in_the_middle_is_waited_for(

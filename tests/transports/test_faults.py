@@ -85,7 +85,9 @@ FAULTS: dict[str, dict[str, tuple[str, ...]]] = {
         "file": (_LOCAL,),
         "parts": (_LOCAL,),
         "web": ("test_bad_network.test_lost_and_late_packets_cost_time_and_nothing_else",),
-        "registry": (_SAME,),
+        "registry": (
+            "test_bad_network.test_lost_and_late_packets_cost_time_and_nothing_else_from_a_registry",
+        ),
     },
     "28 TLS": {
         "file": (_LOCAL,),

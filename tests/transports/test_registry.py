@@ -110,7 +110,8 @@ def test_the_parts_of_an_archive_are_pushed_as_the_archive(
     assert ran.status == 0, ran
     with open_source(parse_location(place)) as source:
         assert b"".join(iter(lambda: source.read(MIB) or b"", b"")) == CONTENT
-    manifest = urllib3.request("GET", f"http://{registry.host}/v2/drone/parts/manifests/1.0.0").json()
+    url = f"http://{registry.host}/v2/drone/parts/manifests/1.0.0"
+    manifest = urllib3.request("GET", url, headers={"Accept": MANIFEST}).json()
     assert manifest["annotations"] == {"org.opencontainers.image.title": "bundle.age"}
     (bundle.parent / "usb" / "bundle.age.002").unlink()
     cli.run("push", bundle.parent / "usb" / "bundle.age.001", place).assert_failed(11, "bundle.age.002")
