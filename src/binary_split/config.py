@@ -108,6 +108,7 @@ class Limits:
     # Archives in registries.
     push_chunk_bytes: int = 16 * MIB
     push_small_chunk_bytes: int = 4 * MIB  # where the registry takes none that large: GHCR's most
+    push_end_bytes_per_s: float = 10 * MIB  # that a registry goes through when it has come to an end
     push_attempts: int = 8  # of one chunk or question
     login_file_bytes: int = 1 * MIB
     login_helper_s: float = 30.0

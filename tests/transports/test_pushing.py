@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import random
+import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bed.fault_server import FaultServer, Peer, Script, answer
+from binary_split.config import MIB
 from binary_split.errors import ArchiveUnreachableError, RegistryError
+from binary_split.transports.options import HttpOptions
 from binary_split.transports.pushing import push_archive
+from binary_split.transports.reference import RegistryReference
+from binary_split.transports.registry import Registry
 from tests.transports.conftest import SOON, set_limits
 from tests.transports.odd_registry import (
+    UPLOADS,
     Answer,
     Asked,
     Habit,
@@ -47,7 +55,8 @@ def on(method: str, answer: Answer, *, most: int = 0, times: int = 10**9) -> Hab
     left = [times]
 
     def habit(_odd: OddRegistry, asked: Asked) -> Answer | None:
-        if asked.method != method or len(asked.body) <= most or not left[0]:
+        is_of_it = asked.method == method and asked.path.startswith(UPLOADS)
+        if not is_of_it or len(asked.body) <= most or not left[0]:
             return None
         left[0] -= 1
         return answer
@@ -88,6 +97,13 @@ def test_a_registry_that_takes_small_chunks_gets_small_ones(archive: Path, statu
 def test_a_registry_that_takes_chunks_of_no_size_gets_it_whole(archive: Path, status: int) -> None:
     odd = push_to(on("PATCH", refuse(status, "TOO_LARGE")), archive)
     assert odd.requests("PATCH", "PUT") == [("PATCH", 0), ("PATCH", 0), WHOLE]
+
+
+@pytest.mark.parametrize("status", [413, 416])
+def test_an_archive_of_one_chunk_may_be_too_large_too(archive: Path, status: int) -> None:
+    archive.write_bytes(bytes(900))
+    odd = push_to(on("PUT", refuse(status, "TOO_LARGE"), most=500), archive)
+    assert odd.requests("PATCH", "PUT") == [WHOLE, ("PATCH", 0), ("PATCH", 400), ("PUT", 800)]
 
 
 def test_a_registry_that_takes_one_chunk_alone_gets_it_whole(archive: Path) -> None:
@@ -136,6 +152,48 @@ def test_a_whole_upload_that_is_refused_is_an_error(archive: Path) -> None:
     with serving(habit) as (_odd, registry), pytest.raises(RegistryError, match=r"413 .*too big") as caught:
         push_archive(archive, registry, report=lambda _step: None)
     assert "quota" in caught.value.hint
+
+
+def test_a_registry_may_take_longer_to_answer_where_there_was_more(
+    archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def is_slow(_odd: OddRegistry, asked: Asked) -> None:
+        if asked.method == "PUT" and len(asked.body) == 2500:
+            time.sleep(0.4)
+
+    set_limits(monkeypatch, replace(SOON, http_read_timeout_s=0.2, push_end_bytes_per_s=1000))
+    assert push_to(is_slow, archive).requests("PUT") == [WHOLE]
+
+
+@pytest.mark.slow
+def test_a_line_may_be_slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def is_slow(peer: Peer) -> None:
+        left = 16 * MIB - len(peer.read_request().partition(b"\r\n\r\n")[2])
+        due = left
+        while left and (piece := peer.receive()):
+            left -= len(piece)
+            if due - left > MIB:
+                due = left
+                time.sleep(0.15)
+        peer.send(Answer(201).serialise())
+
+    def says(status: int, *headers: str) -> Script:
+        return answer(f"{status} So", *headers, "Connection: close")
+
+    path = tmp_path / "large.age"
+    path.write_bytes(bytes(16 * MIB))
+    set_limits(monkeypatch, replace(SOON, connect_timeout_s=0.5))
+    ending = [says(200), says(201)]
+    with FaultServer(says(404), says(202, "Location: /u"), is_slow, *ending) as server:
+        reference = RegistryReference.parse(f"oci://127.0.0.1:{server.port}/drone:1")
+        with closing(Registry(reference, HttpOptions())) as registry:
+            started = time.monotonic()
+            push_archive(path, registry, report=lambda _step: None)
+            assert time.monotonic() - started > 1
+        assert [request.split(b" ")[0] for request in server.requests] == [
+            *(b"HEAD", b"POST", b"PUT"),
+            *(b"HEAD", b"PUT"),
+        ]
 
 
 @pytest.mark.parametrize("status", [201, 204])

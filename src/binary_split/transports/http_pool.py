@@ -110,7 +110,12 @@ def make_pool(options: HttpOptions, opened: OpenSockets) -> urllib3.PoolManager:
 
 
 def send(
-    pool: urllib3.PoolManager, method: str, url: str, headers: Mapping[str, str], body: Body | None = None
+    pool: urllib3.PoolManager,
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    body: Body | None = None,
+    more_s: float = 0.0,
 ) -> BaseHTTPResponse:
     """Send a request and return the head of its answer; no redirect is followed, nothing is tried again."""
     return pool.request(
@@ -122,7 +127,7 @@ def send(
         retries=False,
         preload_content=False,
         decode_content=False,
-        timeout=urllib3.Timeout(connect=LIMITS.connect_timeout_s, read=LIMITS.http_read_timeout_s),
+        timeout=urllib3.Timeout(connect=LIMITS.connect_timeout_s, read=LIMITS.http_read_timeout_s + more_s),
     )
 
 
@@ -135,6 +140,7 @@ def asked(
     headers: Mapping[str, str],
     *,
     body: Body | None = None,
+    more_s: float = 0.0,
     access: Access | None = None,
 ) -> Iterator[BaseHTTPResponse]:
     """Give the answer to a request; its connection is used again if the body was read to its end.
@@ -146,6 +152,7 @@ def asked(
         url: whom it goes to.
         headers: what is said besides who asks.
         body: what is sent.
+        more_s: than others the answer may take.
         access: says who asks, and is asked once for something better where the server wants it.
 
     Raises:
@@ -154,13 +161,13 @@ def asked(
     """
     try:
         said = access.headers() if access else {}
-        with _released(send(pool, method, url, {**headers, **said}, body)) as response:
+        with _released(send(pool, method, url, {**headers, **said}, body, more_s)) as response:
             is_refused = response.status == HTTPStatus.UNAUTHORIZED
             if not is_refused or access is None or not access.renew(response, said):
                 opened.verify_uncut()
                 yield response
                 return
-        with _released(send(pool, method, url, {**headers, **access.headers()}, body)) as response:
+        with _released(send(pool, method, url, {**headers, **access.headers()}, body, more_s)) as response:
             opened.verify_uncut()
             yield response
     except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:

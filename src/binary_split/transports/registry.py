@@ -59,16 +59,31 @@ class Registry:
         self._pools.clear()
 
     def asked(
-        self, method: str, url: str, headers: dict[str, str] | None = None, body: Body | None = None
+        self,
+        method: str,
+        url: str,
+        headers: dict[str, str] | None = None,
+        body: Body | None = None,
+        *,
+        more_s: float = 0.0,
     ) -> AbstractContextManager[BaseHTTPResponse]:
         """Give an answer of the registry, whatever its status; it is closed when it is left.
+
+        Args:
+            method: of the request.
+            url: whom it goes to.
+            headers: what is said besides who asks.
+            body: what is sent.
+            more_s: than others the answer may take.
 
         Raises:
             PassingError: there is none now.
             ArchiveUnreadableError: the registry cannot prove who it is.
         """
         pool = self._pools.own
-        return asked(pool, self._open, method, url, headers or {}, body=body, access=self.access)
+        return asked(
+            pool, self._open, method, url, headers or {}, body=body, more_s=more_s, access=self.access
+        )
 
     def find_archive(self, patience_s: float, ended: threading.Event | None = None) -> str:
         """Return the digest of the archive that the reference means.
