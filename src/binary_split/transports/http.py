@@ -6,14 +6,14 @@ Ranges, validators and what a server answers to them: RFC 9110, sections 8.8, 13
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from functools import partial
 from typing import TYPE_CHECKING
 
-from binary_split.archive.crew import Crew
+from binary_split.archive.crew import Crew, Job
 from binary_split.archive.positioned import SharedBytes, Stretches
 from binary_split.config import LIMITS
-from binary_split.errors import ArchiveUnreachableError
 from binary_split.transports.block import Block, block_starts
 from binary_split.transports.http_pool import verify_url
 from binary_split.transports.mirrors import find_mirrors
@@ -69,7 +69,7 @@ class HttpSource(SharedBytes):
         block = self._want(offset - offset % LIMITS.http_block_bytes)
         try:
             if block.job is not None:
-                block.job.wait()
+                self._await(block.job)
         except BaseException:
             with self._lock:  # who tries again asks again
                 if self._blocks.get(block.offset) is block:
@@ -140,6 +140,12 @@ class HttpSource(SharedBytes):
                 del self._blocks[oldest.offset]
             return block
 
+    def _await(self, job: Job) -> None:
+        since = time.monotonic()
+        while not job.settle(LIMITS.http_beat_s):
+            self._places.hurry(since)
+        job.wait()
+
     def _ask_ahead(self, offset: int) -> None:
         """Ask for what follows a block, as long as there is room for it beside what many readers are at."""
         room = LIMITS.http_blocks // 2 - sum(not block.is_wanted for block in self._blocks.values())
@@ -153,8 +159,7 @@ class HttpSource(SharedBytes):
     def _ask_for(self, offset: int) -> Block:
         block = self._blocks.get(offset)
         if block is None:
-            if self._places.is_cut:
-                raise ArchiveUnreachableError("the archive is not read any more")
+            self._places.verify_read_on()
             block = self._blocks[offset] = Block(offset)
             self._asked.add(offset)
             block.job = self._crew.submit(partial(self._fetch, block))
@@ -210,4 +215,4 @@ def open_http(url: str, options: HttpOptions | None = None) -> HttpSource:
     verify_url(url, insecure_http=options.insecure_http)
     wanted = (*find_mirrors(url, options), (url, options))
     places = [Place(each, partial(RangeClient, each, theirs)) for each, theirs in wanted]
-    return HttpSource(Places(places, options.note), options)
+    return HttpSource(Places(places, options.note, options.deadline_s), options)

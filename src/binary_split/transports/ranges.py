@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 _REDIRECTS = {301, 302, 303, 307, 308}
 _REFUSALS = range(400, 500)
-_STEP_BYTES = 64 * 1024
 _T = TypeVar("_T")
 
 
@@ -89,7 +88,7 @@ class RangeClient:
         opened: knows the sockets of the access, which are cut with those to the server; None: there are none.
 
     Attributes:
-        last_byte: when the server gave one last, in monotonic seconds.
+        last_byte: when the server gave some last, in monotonic seconds; one that drips gives none.
 
     Raises:
         ConfigError: one of them cannot be used.
@@ -119,6 +118,14 @@ class RangeClient:
     def cut(self) -> None:
         """End what is under way: what waits for the server fails now, and not after its time."""
         self._open.cut()
+
+    def hurry(self, since: float, patience_s: float) -> None:
+        """Break off what is under way where nothing has come for too long since a moment, or hardly a byte.
+
+        The time-outs of a single wait do not see a server that sends a byte now and then.
+        """
+        if time.monotonic() - max(since, self.last_byte) > patience_s + LIMITS.http_read_timeout_s:
+            self._open.break_off()
 
     def close(self) -> None:
         """Close the connections that are not in use."""
@@ -234,14 +241,17 @@ class RangeClient:
 
     def _read(self, response: BaseHTTPResponse, part: _Part) -> None:
         """Put to a part what comes, as it comes, until it is whole."""
+        least, fresh = min(LIMITS.http_least_bytes, self._pace.step_bytes), 0
         while part.missing:
             if self._ended.is_set():
                 raise ArchiveUnreachableError("the archive is not read any more")
-            piece = response.read1(min(part.missing, _STEP_BYTES))
+            piece = response.read1(min(part.missing, self._pace.step_bytes))
             if not piece:
                 raise PassingError("the answer was cut off")
-            self.last_byte = time.monotonic()
             part.take(piece)
+            fresh += len(piece)
+            if fresh >= least or not part.missing:
+                self.last_byte, fresh = time.monotonic(), 0
             self._pace.wait(len(piece), self._ended)
 
     def _follow(self, url: str, location: str) -> str:

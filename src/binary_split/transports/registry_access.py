@@ -82,9 +82,10 @@ class RegistryAccess:
             ) from error
         asked = [(name, parameters[name]) for name in ("service", "scope") if name in parameters]
         headers = {"Authorization": self._login.basic()} if self._login else {}
+        breaks = self._opened.breaks
         with closing(send(self._pool, "GET", f"{realm}?{urlencode(asked)}", headers)) as response:
             content = response.read(LIMITS.token_answer_bytes)
-            self._opened.verify_uncut()
+            self._opened.verify_uncut(breaks)
             if response.status != 200:
                 raise RegistryError(f"the registry's token service answers {response.status}")
         try:
