@@ -115,7 +115,7 @@ class Limits:
     # Archives on web servers.
     http_connections: int = 4
     http_block_bytes: int = 1 * MIB
-    http_blocks: int = 16  # that are held
+    http_blocks: int = 12  # that are held
     http_blocks_ahead: int = 3  # of one reader
     http_patience_s: float = 300.0  # without a byte for anybody, until it is given up
     http_least_bytes: int = 1 * KIB  # at a time: fewer are none, as of a server that drips

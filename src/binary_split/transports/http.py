@@ -135,10 +135,16 @@ class HttpSource(SharedBytes):
                 self._ask_ahead(offset)
             while len(self._blocks) > LIMITS.http_blocks:
                 # what came ahead and is still to be read goes last: it would be asked for twice
-                held = [each for each in self._blocks.values() if each is not block]
+                held = [
+                    each for each in self._blocks.values() if each is not block and not self._is_end(each)
+                ]
                 oldest = next((each for each in held if each.is_wanted), held[0])
                 del self._blocks[oldest.offset]
             return block
+
+    def _is_end(self, block: Block) -> bool:
+        """Whether it is the archive's last block: whoever begins to read proves the end, which stays."""
+        return block.offset + LIMITS.http_block_bytes >= self.size
 
     def _await(self, job: Job) -> None:
         since = time.monotonic()
