@@ -18,6 +18,7 @@ from binary_split.transports.block import Block, block_starts
 from binary_split.transports.http_pool import verify_url
 from binary_split.transports.mirrors import find_mirrors
 from binary_split.transports.options import HttpOptions
+from binary_split.transports.parts_client import PartsClient, is_first_part_at
 from binary_split.transports.places import Part, Place, Places
 from binary_split.transports.ranges import RangeClient
 
@@ -207,7 +208,7 @@ class HttpSource(SharedBytes):
 
 
 def open_http(url: str, options: HttpOptions | None = None) -> HttpSource:
-    """Open an archive on a web server, or on a mirror of it.
+    """Open an archive on a web server, or on a mirror of it; of one in parts the first is named.
 
     Args:
         url: ``https://…``, or ``http://`` on loopback; without a user or a password.
@@ -220,5 +221,6 @@ def open_http(url: str, options: HttpOptions | None = None) -> HttpSource:
     options = options or HttpOptions()
     verify_url(url, insecure_http=options.insecure_http)
     wanted = (*find_mirrors(url, options), (url, options))
-    places = [Place(each, partial(RangeClient, each, theirs)) for each, theirs in wanted]
+    client = PartsClient if is_first_part_at(url) else RangeClient
+    places = [Place(each, partial(client, each, theirs)) for each, theirs in wanted]
     return HttpSource(Places(places, options.note, options.deadline_s), options)

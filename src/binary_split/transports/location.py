@@ -68,7 +68,7 @@ def open_source(location: ArchiveLocation, *, once: bool = False) -> Source:
         ConfigError: the URL or how to reach it makes no sense.
     """
     if isinstance(location, Path):
-        if is_first_part(location):
+        if is_first_part(location.name):
             from binary_split.transports.parts import PartsSource
 
             return PartsSource(location, once=once)
@@ -111,7 +111,7 @@ def naming_damage(location: ArchiveLocation) -> Iterator[None]:
     try:
         yield
     except ArchiveDamagedError as error:
-        if not isinstance(location, Path) or not is_first_part(location):
+        if not isinstance(location, Path) or not is_first_part(location.name):
             raise
         from binary_split.transports.parts import find_damaged_part
 
@@ -129,7 +129,7 @@ def is_there(location: ArchiveLocation) -> bool:
 def locate_beside(location: ArchiveLocation, suffix: str) -> ArchiveLocation:
     """Return the place of ``NAME`` and a suffix, beside ``NAME`` or the parts of it."""
     if isinstance(location, Path):
-        name = whole_name(location) if is_first_part(location) else location.name
+        name = whole_name(location) if is_first_part(location.name) else location.name
         return location.with_name(name + suffix)
     if location.url.startswith(_REGISTRY):
         return Path(os.devnull) / suffix  # nothing lies beside an artifact

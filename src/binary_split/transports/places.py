@@ -16,9 +16,10 @@ from binary_split.errors import (
     ConfigError,
 )
 from binary_split.transports.options import Note
+from binary_split.transports.parts_client import PartsClient
 from binary_split.transports.ranges import RangeClient, Representation
 
-Opener = Callable[[threading.Event], RangeClient]
+Opener = Callable[[threading.Event], RangeClient | PartsClient]
 """Makes the client of a place, which is to wait for nothing once the event is set."""
 
 
@@ -34,7 +35,7 @@ class Place:
         self.url = url
         self._opener = opener
         self._lock = threading.Lock()
-        self._client: RangeClient | None = None
+        self._client: RangeClient | PartsClient | None = None
         self._file: Representation | None = None
 
     @property

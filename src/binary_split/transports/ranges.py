@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from copy import copy
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeVar
@@ -115,6 +116,12 @@ class RangeClient:
         if options.client_certificate is not None:
             self._own = make_pool(options, self._open)
 
+    def beside(self, url: str) -> RangeClient:
+        """Return what asks for another file of the same server, over the same connections."""
+        other = copy(self)
+        other._url = other._led_to = url  # noqa: SLF001 - of the same class
+        return other
+
     def cut(self) -> None:
         """End what is under way: what waits for the server fails now, and not after its time."""
         self._open.cut()
@@ -143,6 +150,14 @@ class RangeClient:
         with self._open.cut_after(patience_s + LIMITS.http_read_timeout_s) as answered:
             file = self._patiently(lambda: self._find(head, answered), patience_s, self._note)
         return replace(file, head=self._complete(file, 0, head, patience_s))
+
+    def look(self, patience_s: float) -> Representation:
+        """Find the file, while others of its server are read; nothing of it is kept.
+
+        Raises:
+            ArchiveError: as `find`.
+        """
+        return self._patiently(lambda: self._find(_Part(1), answered=lambda: None), patience_s)
 
     def fetch(self, file: Representation, offset: int, size: int, patience_s: float) -> bytearray:
         """Return a part of the file.
@@ -180,14 +195,14 @@ class RangeClient:
         """Return the file, with as much of its first block as comes now."""
         file: Representation | None = None
         try:
-            with self._given({"Range": f"bytes=0-{LIMITS.http_block_bytes - 1}"}) as response:
+            with self._given({"Range": f"bytes=0-{len(head.content) - 1}"}) as response:
                 if response.status != HTTPStatus.PARTIAL_CONTENT:
                     raise ArchiveUnreadableError(
                         f"the server of {self._url} gives no parts of it",
                         hint="Copy the archive to this machine, or let the server answer range requests.",
                     )
                 part = parse_part(response)
-                part.verify_is(0, min(LIMITS.http_block_bytes, part.total) - 1)
+                part.verify_is(0, min(len(head.content), part.total) - 1)
                 file = Representation(part.total, parse_validator(response))
                 answered()
                 head.limit(part.total)
