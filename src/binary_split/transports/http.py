@@ -25,6 +25,9 @@ from binary_split.transports.ranges import RangeClient
 if TYPE_CHECKING:
     from binary_split.transports.cache import BlockCache
 
+_END_BYTES = 128 * 1024
+"""In which the last chunk of an archive lies, whatever its format."""
+
 
 class HttpSource(SharedBytes):
     """An archive on a web server as a seekable byte source, in a constant amount of memory.
@@ -35,6 +38,9 @@ class HttpSource(SharedBytes):
     Args:
         places: where it is.
         options: name the cache.
+
+    Attributes:
+        found_at: the place that had it first.
 
     Raises:
         ConfigError: a URL or an option cannot be used.
@@ -144,8 +150,8 @@ class HttpSource(SharedBytes):
             return block
 
     def _is_end(self, block: Block) -> bool:
-        """Whether it is the archive's last block: whoever begins to read proves the end, which stays."""
-        return block.offset + LIMITS.http_block_bytes >= self.size
+        """Whether it holds the archive's end: whoever begins to read proves the last chunk, so it stays."""
+        return block.offset + LIMITS.http_block_bytes > self.size - _END_BYTES
 
     def _await(self, job: Job) -> None:
         since = time.monotonic()
@@ -174,7 +180,7 @@ class HttpSource(SharedBytes):
 
     def _take_head(self, head: Part, options: HttpOptions) -> None:
         """Take the first block, which came when the archive was found, and what is kept of this archive."""
-        self.size = self._places.size
+        self.size, self.found_at = self._places.size, head.place.url
         block = self._blocks[0] = Block(0)
         block.content, block.place = head.content, head.place
         block.is_kept = True  # as it comes each time, it need not be

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from binary_split.errors import ArchiveDamagedError
+from binary_split.errors import ArchiveDamagedError, ArchiveError, DowngradeError, ImageError
 from binary_split.files import is_visible
 from binary_split.transports.file import FileSource
 from binary_split.transports.keeping import KeptSource
@@ -90,13 +90,20 @@ def _open_remote(location: HttpLocation) -> HttpSource:
 
 @contextmanager
 def keeping(location: ArchiveLocation) -> Iterator[ArchiveLocation]:
-    """Give the same place, at which all who open the archive share one source; a file needs no such thing."""
+    """Give the same place, at which all who open the archive share one source; a file needs no such thing.
+
+    Where what a mirror has turns out to be another archive, or none, the mirror is named.
+    """
     if not isinstance(location, HttpLocation):
         yield location
         return
     kept = KeptSource()
     try:
         yield replace(location, kept=kept)
+    except (ArchiveError, ImageError, DowngradeError):
+        if kept.found_at not in (None, location.url):
+            location.options.note(f"what was read is the archive of the mirror {kept.found_at}")
+        raise
     finally:
         kept.close()
 
