@@ -136,8 +136,15 @@ class PrivateDockerd(PrivateServer):
     def empty(self) -> None:
         """Remove every container, every image and what broken loads left."""
         engineapi.remove_everything(self.folder / "docker.sock")
-        for left in self.leftovers():
+        for left in (*self.leftovers(), *self._orphans()):
             shutil.rmtree(left, ignore_errors=True)
+
+    def _orphans(self) -> list[Path]:
+        """Return the folders of layers that an engine was making when it was killed: no image has them."""
+        if any(self.data_root.glob("image/*/layerdb/sha256/*")):
+            return []
+        folders = (*self.data_root.glob("overlay2/*"), *self.data_root.glob("vfs/dir/*"))
+        return [folder for folder in folders if folder.name != "l" and folder.is_dir()]
 
     def leftovers(self) -> list[Path]:
         """Return the spool folders that loads left or are using now."""

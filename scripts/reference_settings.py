@@ -9,6 +9,7 @@ from dataclasses import fields
 from binary_split import config, environment
 from binary_split.agent.settings import AgentSettings
 from binary_split.config import _KNOWN_SETTINGS, _TEXT_SETTINGS, Limits, Settings
+from binary_split.transports.configured import ArchiveServers
 from scripts.commands import read_commands
 from scripts.reference_page import attributes, code, head, table
 
@@ -25,6 +26,12 @@ engine = "docker"
 [image_ids]                               # for `cbc` archives
 "azaion/flights:1.0.0" = "sha256:…"
 ```
+
+"""
+_ARCHIVE = """
+## The table `[archive]`
+
+How web servers and registries are reached that have archives ([where an archive may be](../transports.md)).
 
 """
 _AGENT = """
@@ -53,12 +60,15 @@ _LIMIT = re.compile(
 
 def serialise() -> str:
     """Return the page."""
+    archive = attributes(inspect.getdoc(ArchiveServers) or "")
     agent = attributes(inspect.getdoc(AgentSettings) or "")
     return "".join(
         [
             head("Settings", "`binary_split.config`, `binary_split.agent.settings` and the commands"),
             _FILE,
             table(("setting", "variable", "what it says"), _settings()),
+            _ARCHIVE,
+            table(("setting", "what it says"), ((code(name), text) for name, text in archive.items())),
             _AGENT,
             table(("setting", "what it says"), ((code(name), text) for name, text in agent.items())),
             _ENVIRONMENT,

@@ -117,14 +117,17 @@ class Limits:
     # Archives on web servers.
     http_connections: int = 4
     http_block_bytes: int = 1 * MIB
-    http_blocks: int = 16  # that are held
+    http_blocks: int = 12  # that are held
     http_blocks_ahead: int = 3  # of one reader
     http_patience_s: float = 300.0  # without a byte for anybody, until it is given up
+    http_least_bytes: int = 1 * KIB  # at a time: fewer are none, as of a server that drips
+    http_beat_s: float = 1.0  # between two looks at how it goes
     http_backoff_cap_s: float = 15.0
     http_read_timeout_s: float = (
         30.0  # what came out of order is lost with a connection: TCP tries four times
     )
     http_redirects: int = 5
+    proxy_login_bytes: int = 4 * KIB
     mirrors: int = 64  # tables, and places of one
     mirror_patience_s: float = 3.0  # without a byte, where there is another place to ask
 
@@ -196,6 +199,7 @@ class Settings:
         cache_size: how large it may be, as text: ``4G``.
         mirrors: the tables ``[[mirror]]`` as they stand in the file: where else archives are, see
             ``docs/transports.md``.
+        archive: the table ``[archive]`` as it stands in the file: how servers of archives are reached.
         agent: the table ``[agent]`` as it stands in the file; ``agent.settings`` says what may be in it.
     """
 
@@ -214,6 +218,7 @@ class Settings:
     cache: Path | None = None
     cache_size: str | None = None
     mirrors: object = field(default_factory=list)
+    archive: Mapping[str, Any] = field(default_factory=dict)
     agent: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -231,7 +236,7 @@ _TEXT_SETTINGS = (
     "cache",
     "cache_size",
 )
-_KNOWN_SETTINGS = {*_TEXT_SETTINGS, "agent", "image_ids", "insecure_http", "mirror"}
+_KNOWN_SETTINGS = {*_TEXT_SETTINGS, "agent", "archive", "image_ids", "insecure_http", "mirror"}
 
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -251,7 +256,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     if environ.get("BINARY_SPLIT_INSECURE_HTTP"):
         table["insecure_http"] = environ["BINARY_SPLIT_INSECURE_HTTP"] == "1"
     credentials = credentials_folder(environ)
-    device_key_file = _path(table, "device_key_file")
+    device_key_file = path_setting(table, "device_key_file")
     if credentials is not None and device_key_file is None:
         credential = credentials / _DEVICE_KEY_CREDENTIAL
         device_key_file = credential if credential.exists() else None
@@ -259,18 +264,19 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         token=environ.get(_TOKEN_VARIABLE) or None,
         image_ids=_parse_image_ids(table.get("image_ids", {})),
         insecure_http=table.get("insecure_http", False) is True,
-        key_service=_text(table, "key_service"),
-        engine=_text(table, "engine"),
-        token_file=_path(table, "token_file"),
-        ca_file=_path(table, "ca_file"),
-        trusted_keys_folder=_path(table, "trusted_keys_folder"),
+        key_service=text_setting(table, "key_service"),
+        engine=text_setting(table, "engine"),
+        token_file=path_setting(table, "token_file"),
+        ca_file=path_setting(table, "ca_file"),
+        trusted_keys_folder=path_setting(table, "trusted_keys_folder"),
         device_key_file=device_key_file,
-        device_id=_text(table, "device_id"),
+        device_id=text_setting(table, "device_id"),
         credentials_folder=credentials,
-        state=_path(table, "state"),
-        cache=_path(table, "cache"),
-        cache_size=_text(table, "cache_size"),
+        state=path_setting(table, "state"),
+        cache=path_setting(table, "cache"),
+        cache_size=text_setting(table, "cache_size"),
         mirrors=table.get("mirror", []),
+        archive=_table(table, "archive"),
         agent=_table(table, "agent"),
     )
 
@@ -323,24 +329,39 @@ def _read_toml(path: str) -> dict[str, Any]:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
-    unknown = sorted(set(table) - _KNOWN_SETTINGS)
-    if unknown:
-        raise ConfigError(f"{path}: no such setting: {', '.join(unknown)}")
+    verify_known(path, table, _KNOWN_SETTINGS)
     return table
 
 
-def _text(table: Mapping[str, Any], name: str) -> str | None:
+def text_setting(table: Mapping[str, Any], name: str, *, where: str = "setting") -> str | None:
+    """Return a text of a table, None where it is not there.
+
+    Raises:
+        ConfigError: it is something else; names it by ``where``.
+    """
     value = table.get(name)
     if value is not None and not isinstance(value, str):
-        raise ConfigError(f"setting {name} must be a text")
+        raise ConfigError(f"{where} {name} must be a text")
     return value
 
 
-def _path(table: Mapping[str, Any], name: str) -> Path | None:
+def path_setting(table: Mapping[str, Any], name: str, *, where: str = "setting") -> Path | None:
+    """Return a path of a table, as `text_setting`; None for an empty one too."""
     from pathlib import Path
 
-    value = _text(table, name)
+    value = text_setting(table, name, where=where)
     return Path(value) if value else None
+
+
+def verify_known(where: str, table: Mapping[str, Any], known: set[str]) -> None:
+    """Check that all that a table says is known.
+
+    Raises:
+        ConfigError: something is not; names it by ``where``.
+    """
+    unknown = sorted(set(table) - known)
+    if unknown:
+        raise ConfigError(f"{where}: no such setting: {', '.join(unknown)}")
 
 
 def _table(table: Mapping[str, Any], name: str) -> Mapping[str, Any]:

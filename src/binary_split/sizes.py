@@ -1,4 +1,4 @@
-"""Sizes and numbers in words, the same everywhere that a person reads or writes them."""
+"""Sizes, times and numbers in words, the same everywhere that a person reads or writes them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from binary_split.errors import ConfigError
 
 _SIZE = re.compile(r"([1-9][0-9]{0,12})([KMG]?)")
 _FACTORS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
+_RATE = re.compile(r"([1-9][0-9]{0,9})([kMG]?)")
+_RATE_FACTORS = {"": 1, "k": 1000, "M": 1000**2, "G": 1000**3}
+_DURATION = re.compile(r"([1-9][0-9]{0,6})([smhd])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def format_size(size: float) -> str:
@@ -29,6 +33,30 @@ def parse_size(text: str) -> int:
     if match is None:
         raise ConfigError(f"not a size: {text[:40]!r}", hint="Write bytes, or 700M, 2G.")
     return int(match[1]) * _FACTORS[match[2]]
+
+
+def parse_rate(text: str) -> int:
+    """Parse a rate in bytes a second: ``500k`` is 500,000.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    match = _RATE.fullmatch(text)
+    if match is None:
+        raise ConfigError(f"not a rate: {text[:40]!r}", hint="Write bytes a second, or 500k, 2M, 1G.")
+    return int(match[1]) * _RATE_FACTORS[match[2]]
+
+
+def parse_duration(text: str) -> int:
+    """Parse a time in seconds: ``90s``, ``30m``, ``6h`` or ``2d``.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise ConfigError(f"not a time: {text[:40]!r}", hint="Write 90s, 30m, 6h or 2d.")
+    return int(match[1]) * _SECONDS[match[2]]
 
 
 def format_count(count: int, noun: str) -> str:

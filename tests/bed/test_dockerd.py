@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -46,17 +47,29 @@ def test_the_engine_shares_layers_between_images(
     assert len({x[2] for x in layers}) == len(API_SERVICES)
 
 
-def test_emptied_means_no_image_no_container_no_spool(
+def test_emptied_means_no_image_no_container_no_spool_no_layer(
     fresh_device: PrivateDockerd, release_tar: Path
 ) -> None:
     fresh_device.docker("load", "--input", str(release_tar))
     fresh_device.docker("create", "--network", "none", "azaion/flights:1.0.0")
     spool = fresh_device.data_root / "tmp" / "docker-import-left"
     spool.mkdir(parents=True)
+    layer = layers_of(fresh_device)[0]
+    shutil.copytree(layer, layer.with_name("left-by-a-kill"), symlinks=True)
+    fresh_device.empty()
+    assert layers_of(fresh_device) == []
+    fresh_device.docker("load", "--input", str(release_tar))
+    fresh_device.docker("run", "--rm", "--network", "none", "azaion/flights:1.0.0")
     fresh_device.empty()
     assert fresh_device.ask("GET", "/images/json?all=1") == []
     assert fresh_device.ask("GET", "/containers/json?all=1") == []
     assert fresh_device.leftovers() == []
+
+
+def layers_of(engine: PrivateDockerd) -> list[Path]:
+    """Return the folders of layers: one has `diff` in it with overlay2, or is it with vfs."""
+    folders = (*engine.data_root.glob("overlay2/*"), *engine.data_root.glob("vfs/dir/*"))
+    return sorted(folder for folder in folders if folder.is_dir() and folder.name != "l")
 
 
 @pytest.mark.usefixtures("device_engine")  # skipped where no engine starts

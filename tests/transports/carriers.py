@@ -95,6 +95,31 @@ class PartsCarrier:
         os.truncate(self._folder / part_name("carried.age", number + 1), rest)
 
 
+class WebPartsCarrier(PartsCarrier):
+    """The parts of an archive, with their list, on a web server."""
+
+    def __init__(self, root: Path, url: str, options: HttpOptions) -> None:
+        folder = root / f"parts-{next(_NUMBERS)}"
+        folder.mkdir()
+        super().__init__(folder)
+        self._address = f"{url}/{folder.name}/usb/carried.age"
+        self._options = options
+
+    @property
+    def location(self) -> ArchiveLocation:
+        return parse_location(f"{self._address}.001", self._options)
+
+    @property
+    def name(self) -> str:
+        return self._address
+
+    def put(self, content: bytes) -> None:
+        super().put(content)
+        moment = 1_700_000_000 + next(_NUMBERS)
+        for path in self._folder.iterdir():
+            os.utime(path, (moment, moment))
+
+
 class WebCarrier:
     """A file of a web server's folder."""
 

@@ -23,6 +23,7 @@ from tests.transports.carriers import (
     PartsCarrier,
     RegistryCarrier,
     WebCarrier,
+    WebPartsCarrier,
     log_in,
 )
 
@@ -99,7 +100,17 @@ def set_limits(monkeypatch: pytest.MonkeyPatch, limits: Limits) -> None:
             monkeypatch.setattr(module, "LIMITS", limits)
 
 
-CARRIERS = ["file", "parts", "http", "https", "broken-http", "broken-https", "registry", "closed-registry"]
+CARRIERS = [
+    "file",
+    "parts",
+    "http",
+    "https",
+    "broken-http",
+    "broken-https",
+    "parts-https",
+    "registry",
+    "closed-registry",
+]
 
 
 @pytest.fixture(params=CARRIERS)
@@ -123,6 +134,9 @@ def _make_carrier(request: pytest.FixtureRequest, name: str, folder: Path, opene
             options = HttpOptions(ca_file=request.getfixturevalue("ca_file"))
         return RegistryCarrier(folder, registry, options)
     nginx: PrivateNginx = request.getfixturevalue("nginx")
+    if name == "parts-https":
+        options = HttpOptions(ca_file=request.getfixturevalue("ca_file"))
+        return WebPartsCarrier(request.getfixturevalue("root"), nginx.tls_url, options)
     port = nginx.tls_port if name.endswith("https") else nginx.port
     if name.startswith("broken"):
         port = opened.enter_context(BreakingProxy(port, seed=5, mean_bytes=700_000)).port

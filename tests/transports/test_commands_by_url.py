@@ -99,3 +99,16 @@ def test_an_unlock_opens_an_archive_at_a_url_once(
     ran = cli.run("unlock", *url, *SECRET, *TRUST, "--engine", f"oci:{tmp_path / 'images'}")
     assert ran.status == 0, ran
     assert nginx.requests(f"/{NAME}") == before + 1  # found and read whole: it is smaller than a block
+
+
+def test_the_settings_say_how_a_server_is_reached_to_the_doctor_too(
+    cli: CommandLine, release: AgeRelease, nginx: PrivateNginx, ca_file: Path
+) -> None:
+    url = f"{nginx.tls_url}/{NAME}"
+    (cli.home / "config.toml").write_text(f'[archive]\nca_file = "{ca_file}"\n')
+    assert cli.run("inspect", url).status == 11  # nobody vouches for it
+    cli = cli.with_environment(BINARY_SPLIT_CONFIG=str(cli.home / "config.toml"))
+    ran = cli.run("inspect", url, "--json")
+    assert ran.document["size_bytes"] == release.path.stat().st_size
+    findings = cli.run("doctor", url, "--json").document["checks"]
+    assert [each["verdict"] for each in findings if each["name"] == "archive"] == ["ok"]

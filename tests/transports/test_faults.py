@@ -134,9 +134,14 @@ FAULTS: dict[str, dict[str, tuple[str, ...]]] = {
         "parts": (_LOCAL,),
         "web": (
             "test_an_answer_that_drips_ends_by_the_deadline",
-            "test_bytes_that_drip_are_waited_for_until_the_source_is_cut",
+            "test_bytes_that_drip_are_given_up",
+            "test_a_deadline_ends_what_comes_too_slowly",
         ),
-        "registry": ("test_an_answer_that_drips_ends_by_the_deadline", _SAME),
+        "registry": (
+            "test_an_answer_that_drips_ends_by_the_deadline",
+            "test_bytes_that_drip_are_given_up",
+            "test_a_deadline_ends_what_comes_too_slowly",
+        ),
     },
     "34 endless, a bomb": {
         "file": (_LOCAL,),
@@ -180,7 +185,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("nobody")]
 PATIENT = replace(SOON, fetch_deadline_s=5.0, http_patience_s=8.0)
 """For servers that are heard in the end, on a busy machine too."""
 IMPATIENT = replace(
-    SOON, fetch_deadline_s=0.3, http_patience_s=0.4, connect_timeout_s=0.2, http_read_timeout_s=0.3
+    SOON,
+    fetch_deadline_s=0.3,
+    http_patience_s=0.4,
+    connect_timeout_s=0.2,
+    http_read_timeout_s=0.3,
+    http_beat_s=0.05,
 )
 """For those that are waited for in vain."""
 
@@ -501,22 +511,47 @@ def test_an_answer_that_drips_ends_by_the_deadline(remote: Remote, prompt: bytes
     assert time.monotonic() - started < IMPATIENT.fetch_deadline_s + 2
 
 
-@pytest.mark.fault(33)
-@pytest.mark.usefixtures("impatient")
-def test_bytes_that_drip_are_waited_for_until_the_source_is_cut(remote: Remote) -> None:
+def drips_after(prompt: Callable[[bytes], bytes]) -> Script:
     def drips(peer: Peer) -> None:
         request = peer.read_request()
-        peer.send(part_head(request))
+        peer.send(prompt(request))
         peer.drip(part(request), pause_s=0.05)
 
-    scripts = (serve_well, serve_well, drips) if remote.kind == "registry" else (serve_well, drips)
-    server = remote.opened.enter_context(FaultServer(*scripts, tls=remote.tls))
+    return drips
+
+
+def serve_all_but_blocks(remote: Remote, script: Script) -> FaultServer:
+    """Start a server that has the archive, of which it gives the first block alone as it should."""
+    opening = (serve_well, serve_well) if remote.kind == "registry" else (serve_well,)
+    return remote.opened.enter_context(FaultServer(*opening, script, tls=remote.tls))
+
+
+@pytest.mark.fault(33)
+@pytest.mark.parametrize("prompt", [lambda request: b"", part_head], ids=["header", "body"])
+@pytest.mark.usefixtures("impatient")
+def test_bytes_that_drip_are_given_up(remote: Remote, prompt: Callable[[bytes], bytes]) -> None:
+    """Twenty bytes a second: none of the single waits is ever too long."""
+    server = serve_all_but_blocks(remote, drips_after(prompt))
     with open_source(remote.location(server.port)) as source:
-        threading.Timer(0.8, source.cut).start()  # when a silent server would have been given up
         started = time.monotonic()
-        with pytest.raises(ArchiveUnreachableError, match="not read any more"):
+        with pytest.raises(ArchiveUnreachableError, match="cannot read"):
             source.read_at(MIB, memoryview(bytearray(10)))
-        assert 0.7 < time.monotonic() - started < 2
+        assert 0.6 < time.monotonic() - started < 3
+
+
+@pytest.mark.fault(33)
+def test_a_deadline_ends_what_comes_too_slowly(remote: Remote, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_limits(monkeypatch, replace(PATIENT, http_beat_s=0.05))
+    remote.options = replace(remote.options, deadline_s=1.0)
+    server = serve_all_but_blocks(remote, drips_after(part_head))
+    with open_source(remote.location(server.port)) as source:
+        started = time.monotonic()
+        with pytest.raises(ArchiveUnreachableError, match="not read within 1 s") as caught:
+            source.read_at(MIB, memoryview(bytearray(10)))
+        assert time.monotonic() - started < 3
+        assert "--deadline" in (caught.value.hint or "")
+        with pytest.raises(ArchiveUnreachableError, match="not read within 1 s"):
+            source.read_at(2 * MIB, memoryview(bytearray(10)))
 
 
 @pytest.mark.fault(34)

@@ -345,6 +345,20 @@ def test_what_will_not_be_read_is_not_asked_for_ahead(nginx: PrivateNginx, root:
     assert nginx.requests("/expected.age") == 3  # and the first one
 
 
+def test_the_end_is_asked_for_once_however_much_is_read_between(
+    nginx: PrivateNginx, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each reader of an `age` archive proves its end before anything else."""
+    (root / "ended.age").write_bytes(CONTENT)
+    (root / "ended.age").chmod(0o644)
+    set_limits(monkeypatch, replace(SOON, http_blocks=2))
+    with open_http(f"{nginx.url}/ended.age") as source:
+        source.expect([])
+        for offset in (SIZE - 5, 2 * MIB, 3 * MIB, 4 * MIB, SIZE - 5):
+            assert source.read_at(offset, memoryview(bytearray(5))) == 5
+    assert nginx.requests("/ended.age") == 5  # with the first block
+
+
 def test_a_source_that_is_closed_while_it_is_read_leaves_no_thread(
     nginx: PrivateNginx, monkeypatch: pytest.MonkeyPatch
 ) -> None:

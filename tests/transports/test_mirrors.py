@@ -378,3 +378,22 @@ def test_an_unlock_takes_its_mirrors_from_the_settings_and_says_which_failed(
     ran = cli.run("unlock", f"{location}/{NAME}", *secret, "--engine", f"oci:{tmp_path / 'images'}")
     assert ran.status == 0, ran
     assert f"warning: the server of {mirror.tls_url}/none/{NAME} answers 404" in ran.stderr
+
+
+@pytest.mark.slow
+def test_a_mirror_that_has_another_archive_is_named(
+    cli: CommandLine, origin: PrivateNginx, mirror: PrivateNginx, tmp_path: Path
+) -> None:
+    (cli.home / "fragment").write_bytes(FRAGMENT[::-1])
+    (cli.home / "publisher.pem").write_bytes(KEY.public_key.serialise())
+    (cli.home / "config.toml").write_text(
+        f'[[mirror]]\nlocation = "{origin.url}"\nplaces = ["{mirror.url}"]\n'
+    )
+    secret = ("--fragment-file", "fragment", "--trusted-key", "publisher.pem")
+    from_origin = cli.run("verify", f"{origin.url}/{NAME}", *secret)
+    from_origin.assert_failed(12, "wrong fragment or damaged archive")
+    assert "mirror" not in from_origin.stderr
+    cli = cli.with_environment(BINARY_SPLIT_CONFIG=str(cli.home / "config.toml"))
+    from_mirror = cli.run("verify", f"{origin.url}/{NAME}", *secret)
+    from_mirror.assert_failed(12, "wrong fragment or damaged archive")
+    assert f"what was read is the archive of the mirror {mirror.url}/{NAME}" in from_mirror.stderr

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from bed.nginx import PrivateNginx
 from binary_split.cli.split import split
 from binary_split.errors import ArchiveFormatError, ArchiveUnreadableError
 from binary_split.transports import open_source
@@ -144,3 +145,31 @@ def test_an_archive_in_parts_is_unlocked_and_its_damaged_part_named(
     ran = cli.run("unlock", first, *secret, "--engine", f"oci:{tmp_path / 'other'}")
     ran.assert_failed(12, f"the part {second.name} is damaged")
     cli.run("verify", first, *secret).assert_failed(12, f"the part {second.name} is damaged")
+
+
+@pytest.mark.slow
+def test_the_parts_on_a_web_server_are_the_archive_too(
+    cli: CommandLine, release: AgeRelease, nginx: PrivateNginx, root: Path, ca_file: Path, tmp_path: Path
+) -> None:
+    (cli.home / "fragment").write_bytes(FRAGMENT)
+    (cli.home / "publisher.pem").write_bytes(KEY.public_key.serialise())
+    folder = root / "in parts"
+    folder.mkdir()
+    assert cli.run("split", release.path, "--size", "150K", "-o", folder).status == 0
+    url = f"{nginx.tls_url}/in%20parts/{release.path.name}.001"
+    secret = ("--fragment-file", cli.home / "fragment", "--trusted-key", cli.home / "publisher.pem")
+    ran = cli.run("unlock", url, "--archive-ca", ca_file, *secret, "--engine", f"oci:{tmp_path / 'images'}")
+    assert ran.status == 0, ran
+    parts = sorted(folder.glob("*.age.0*"))
+    asked = [nginx.requests(f"/in%20parts/{part.name}") for part in parts]
+    assert asked == [2] * len(parts)  # it was found, and read
+
+    def assert_refused(status: int, words: str) -> None:
+        cli.run("verify", url, "--archive-ca", ca_file, *secret).assert_failed(status, words)
+
+    parts[1].write_bytes(b"short")
+    assert_refused(11, f"the part {parts[1].name} is 5 bytes long, not 153600")
+    parts[1].unlink()
+    assert_refused(11, f"{parts[1].name} answers 404")
+    (folder / f"{release.path.name}.parts.json").write_text("[]")
+    assert_refused(13, "is no list of an archive's parts")

@@ -30,7 +30,6 @@ from binary_split.service.metrics import metrics_listener
 from binary_split.service.server import build_server, run_server, stop_on_signals
 from binary_split.service.tls import TlsFiles, tls_context
 from binary_split.transports.configured import configured
-from binary_split.transports.options import HttpOptions
 
 LOG = logging.getLogger("binary_split.agent")
 
@@ -81,7 +80,7 @@ def serve_agent(
         JournalError: the state folder cannot be used.
     """
     note = partial(LOG.warning, "%s")
-    agent = parse_agent_settings(settings.agent, configured(settings, HttpOptions(note=note)))
+    agent = parse_agent_settings(settings.agent, configured(settings, note=note))
     access = _access(place, agent)
     context = _context(place, access)
     limits = limits or AgentLimits()

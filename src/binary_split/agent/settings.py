@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from binary_split.agent.media import find_newest
-from binary_split.config import LIMITS
+from binary_split.config import LIMITS, path_setting, text_setting, verify_known
 from binary_split.errors import ArchiveNotConfiguredError, ArchiveUnreadableError, ConfigError
 from binary_split.model import is_tag
 from binary_split.transports import ArchiveLocation, parse_location
@@ -17,6 +17,7 @@ from binary_split.transports.options import HttpOptions
 
 ARCHIVE_NAME = r"[a-z0-9][a-z0-9._-]{0,63}"
 _NAME = re.compile(ARCHIVE_NAME)
+_TABLE = "[agent]"
 _KNOWN = {"archives", "autostart", "default", "names", "resume", "token_file"}
 _KNOWN_OF_ARCHIVE = {"ca_file", "path", "version"}
 
@@ -95,12 +96,12 @@ def parse_agent_settings(table: Mapping[str, Any], options: HttpOptions | None =
     Raises:
         ConfigError: it holds a setting that does not exist, or one that makes no sense.
     """
-    _verify_known("[agent]", table, _KNOWN)
+    verify_known(_TABLE, table, _KNOWN)
     rows = table.get("archives", {})
     if not isinstance(rows, dict) or len(rows) > LIMITS.agent_archives:
         raise ConfigError(f"[agent.archives] must be a table of at most {LIMITS.agent_archives} archives")
     archives = {name: _parse_archive(name, row, options or HttpOptions()) for name, row in rows.items()}
-    default = _text(table, "default") or next(iter(archives), "")
+    default = text_setting(table, "default", where=_TABLE) or next(iter(archives), "")
     if default and default not in archives:
         raise ConfigError(f"[agent] default = {default!r} names none of [agent.archives]")
     autostart = table.get("autostart", [])
@@ -109,13 +110,12 @@ def parse_agent_settings(table: Mapping[str, Any], options: HttpOptions | None =
     resume = table.get("resume", True)
     if not isinstance(resume, bool):
         raise ConfigError("[agent] resume must be true or false")
-    token_file = _text(table, "token_file")
     return AgentSettings(
         archives,
         default,
         tuple(map(str, autostart)),
         resume,
-        Path(token_file) if token_file else None,
+        path_setting(table, "token_file", where=_TABLE),
         _parse_names(table),
     )
 
@@ -127,14 +127,14 @@ def _parse_archive(name: str, row: object, options: HttpOptions) -> ArchiveChoic
     table = {"path": row} if isinstance(row, str) else row
     if not isinstance(table, dict):
         raise ConfigError(f"[agent.archives] {name} must be a path or a table")
-    _verify_known(f"[agent.archives.{name}]", table, _KNOWN_OF_ARCHIVE)
-    path, version = _text(table, "path"), _text(table, "version")
+    verify_known(f"[agent.archives.{name}]", table, _KNOWN_OF_ARCHIVE)
+    path, version = text_setting(table, "path", where=_TABLE), text_setting(table, "version", where=_TABLE)
     if not path:
         raise ConfigError(f"[agent.archives.{name}] has no path")
     if version is not None and not is_tag(version):
         raise ConfigError(f"[agent.archives.{name}] version is none: {version[:80]!r}")
-    ca_file = _text(table, "ca_file")
-    options = replace(options, ca_file=Path(ca_file) if ca_file else None)
+    ca_file = path_setting(table, "ca_file", where=_TABLE)
+    options = replace(options, ca_file=ca_file or options.ca_file)
     return ArchiveChoice(name, parse_location(path, options), version)
 
 
@@ -143,16 +143,3 @@ def _parse_names(table: Mapping[str, Any]) -> tuple[str, ...]:
     if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
         raise ConfigError('[agent] names must be a list of host names, such as ["device.example"]')
     return tuple(names)
-
-
-def _verify_known(where: str, table: Mapping[str, Any], known: set[str]) -> None:
-    unknown = sorted(set(table) - known)
-    if unknown:
-        raise ConfigError(f"{where}: no such setting: {', '.join(unknown)}")
-
-
-def _text(table: Mapping[str, Any], name: str) -> str | None:
-    value = table.get(name)
-    if value is not None and not isinstance(value, str):
-        raise ConfigError(f"[agent] {name} must be a text")
-    return value

@@ -54,15 +54,16 @@ class Job:
         """Say whether the call has yet to end, or to begin."""
         return self._running.locked()
 
-    def settle(self) -> None:
-        """Wait until the call has ended, however it did."""
-        with self._running:
-            pass
+    def settle(self, timeout_s: float = -1) -> bool:
+        """Wait until the call has ended, however it did; False: it has not in this time."""
+        has_ended = self._running.acquire(timeout=timeout_s)
+        if has_ended:
+            self._running.release()
+        return has_ended
 
     def wait(self) -> None:
         """Wait until the call has ended, and raise what it raised."""
-        with self._running:
-            pass
+        self.settle()
         if self._error is not None:
             raise self._error
 

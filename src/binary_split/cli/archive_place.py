@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -10,16 +9,11 @@ from typing import Any
 
 import click
 
-from binary_split.cli.options import FILE, complete_place
+from binary_split.cli.options import FILE, NAMED_FILE, complete_place
 from binary_split.cli.output import printable, warn
 from binary_split.config import load_settings
-from binary_split.errors import ConfigError
 from binary_split.transports import HttpLocation, keeping, parse_location
-from binary_split.transports.configured import configured
-from binary_split.transports.options import HttpOptions
-
-_RATE = re.compile(r"([1-9][0-9]{0,9})([kMG]?)")
-_FACTORS = {"": 1, "k": 1000, "M": 1000**2, "G": 1000**3}
+from binary_split.transports.configured import ArchiveServers, configured
 
 _OPTIONS = (
     click.option(
@@ -32,7 +26,13 @@ _OPTIONS = (
         help="Certificate and key of this machine, in PEM, shown to the archive's server.",
     ),
     click.option("--proxy", metavar="URL", help="Proxy to the archive's server; no other is used."),
+    click.option("--proxy-login", type=NAMED_FILE, metavar="F", help="File with the proxy's USER:PASSWORD."),
     click.option("--limit-rate", metavar="RATE", help="Read a URL no faster: bytes/s, or 500k, 2M, 1G."),
+    click.option(
+        "--deadline",
+        metavar="TIME",
+        help="Give a URL up that was not read within this: 90s, 30m, 6h, 2d.",
+    ),
     click.option(
         "--cache",
         type=click.Path(path_type=Path, file_okay=False),
@@ -83,7 +83,9 @@ def _with_place(command: _Command, *, passes_insecure_http: bool) -> _Command:
         archive_ca: Path | None,
         client_cert: Path | None,
         proxy: str | None,
+        proxy_login: Path | None,
         limit_rate: str | None,
+        deadline: str | None,
         insecure_http: bool,
         cache: Path | None,
         cache_size: str | None,
@@ -93,33 +95,20 @@ def _with_place(command: _Command, *, passes_insecure_http: bool) -> _Command:
             rest["insecure_http"] = insecure_http
         if archive is None:
             return command(archive=None, **rest)
-        options = HttpOptions(
-            ca_file=archive_ca,
-            client_certificate=client_cert,
-            proxy=proxy,
-            bytes_per_s=parse_rate(limit_rate),
-            insecure_http=insecure_http,
-            note=lambda text: warn(printable(text)),
+        given = ArchiveServers(
+            archive_ca, client_cert, proxy, proxy_login, limit_rate, deadline, insecure_http
         )
-        location = parse_location(archive, options)
+        location = parse_location(archive, given.parse())
         if isinstance(location, HttpLocation):  # a file is read whatever the settings say
-            options = configured(load_settings(), options, cache=cache, cache_size=cache_size)
+            options = configured(
+                load_settings(),
+                given,
+                cache=cache,
+                cache_size=cache_size,
+                note=lambda text: warn(printable(text)),
+            )
             location = HttpLocation(location.url, options)
         with keeping(location) as place:
             return command(archive=place, **rest)
 
     return with_place
-
-
-def parse_rate(text: str | None) -> int | None:
-    """Parse a rate in bytes a second: ``500k`` is 500,000.
-
-    Raises:
-        ConfigError: it is none.
-    """
-    if text is None:
-        return None
-    match = _RATE.fullmatch(text)
-    if match is None:
-        raise ConfigError(f"not a rate: {text[:40]!r}", hint="Write bytes a second, or 500k, 2M, 1G.")
-    return int(match[1]) * _FACTORS[match[2]]

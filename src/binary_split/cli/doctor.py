@@ -102,7 +102,7 @@ def _load() -> tuple[Settings, HttpOptions, BinarySplitError | None]:
     """Return the settings and what they say of servers, or none and why: the other checks are made."""
     try:
         settings = load_settings()
-        options = replace(configured(settings, HttpOptions()), cache=None)  # nothing is changed
+        options = replace(configured(settings), cache=None)  # nothing is changed
     except BinarySplitError as error:
         return Settings(), HttpOptions(), error
     return settings, options, None

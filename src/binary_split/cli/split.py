@@ -43,8 +43,8 @@ from binary_split.transports.part_list import SUFFIX, ArchivePart, part_name, se
 def split(archive: Path, size: str, folder: Path | None, progress: Mode, as_json: bool) -> None:
     """Split an archive into NAME.001, NAME.002, … for media that take no large files.
 
-    Every command that reads an archive takes NAME.001 for all of them; `cat NAME.0*` is the archive again.
-    NAME.parts.json beside them says which parts there are and what their digests must be.
+    Every command that reads an archive takes NAME.001 for all of them, by URL too; `cat NAME.0*` is the
+    archive again. NAME.parts.json beside them says which parts there are and what their digests must be.
     """
     part_bytes = parse_size(size)
     folder = folder or archive.parent

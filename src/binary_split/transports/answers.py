@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from binary_split.errors import ArchiveUnreadableError
 from binary_split.transports.http_pool import PassingError
+from binary_split.transports.proxy import HINT as PROXY_HINT
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
@@ -20,6 +21,7 @@ _HINTS: dict[int, str] = {
     HTTPStatus.NOT_FOUND: "Check the address: there is no such file.",
     HTTPStatus.FORBIDDEN: "The server does not let this machine read the file: ask who runs it.",
     HTTPStatus.UNAUTHORIZED: "An archive is sealed: let all read it, or ask for a client certificate.",
+    HTTPStatus.PROXY_AUTHENTICATION_REQUIRED: PROXY_HINT,
     HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: "The file is empty or was cut.",
 }
 

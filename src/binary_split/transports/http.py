@@ -6,23 +6,27 @@ Ranges, validators and what a server answers to them: RFC 9110, sections 8.8, 13
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from functools import partial
 from typing import TYPE_CHECKING
 
-from binary_split.archive.crew import Crew
+from binary_split.archive.crew import Crew, Job
 from binary_split.archive.positioned import SharedBytes, Stretches
 from binary_split.config import LIMITS
-from binary_split.errors import ArchiveUnreachableError
 from binary_split.transports.block import Block, block_starts
 from binary_split.transports.http_pool import verify_url
 from binary_split.transports.mirrors import find_mirrors
 from binary_split.transports.options import HttpOptions
+from binary_split.transports.parts_client import PartsClient, is_first_part_at
 from binary_split.transports.places import Part, Place, Places
 from binary_split.transports.ranges import RangeClient
 
 if TYPE_CHECKING:
     from binary_split.transports.cache import BlockCache
+
+_END_BYTES = 128 * 1024
+"""In which the last chunk of an archive lies, whatever its format."""
 
 
 class HttpSource(SharedBytes):
@@ -34,6 +38,9 @@ class HttpSource(SharedBytes):
     Args:
         places: where it is.
         options: name the cache.
+
+    Attributes:
+        found_at: the place that had it first.
 
     Raises:
         ConfigError: a URL or an option cannot be used.
@@ -69,7 +76,7 @@ class HttpSource(SharedBytes):
         block = self._want(offset - offset % LIMITS.http_block_bytes)
         try:
             if block.job is not None:
-                block.job.wait()
+                self._await(block.job)
         except BaseException:
             with self._lock:  # who tries again asks again
                 if self._blocks.get(block.offset) is block:
@@ -135,10 +142,22 @@ class HttpSource(SharedBytes):
                 self._ask_ahead(offset)
             while len(self._blocks) > LIMITS.http_blocks:
                 # what came ahead and is still to be read goes last: it would be asked for twice
-                held = [each for each in self._blocks.values() if each is not block]
+                held = [
+                    each for each in self._blocks.values() if each is not block and not self._is_end(each)
+                ]
                 oldest = next((each for each in held if each.is_wanted), held[0])
                 del self._blocks[oldest.offset]
             return block
+
+    def _is_end(self, block: Block) -> bool:
+        """Whether it holds the archive's end: whoever begins to read proves the last chunk, so it stays."""
+        return block.offset + LIMITS.http_block_bytes > self.size - _END_BYTES
+
+    def _await(self, job: Job) -> None:
+        since = time.monotonic()
+        while not job.settle(LIMITS.http_beat_s):
+            self._places.hurry(since)
+        job.wait()
 
     def _ask_ahead(self, offset: int) -> None:
         """Ask for what follows a block, as long as there is room for it beside what many readers are at."""
@@ -153,8 +172,7 @@ class HttpSource(SharedBytes):
     def _ask_for(self, offset: int) -> Block:
         block = self._blocks.get(offset)
         if block is None:
-            if self._places.is_cut:
-                raise ArchiveUnreachableError("the archive is not read any more")
+            self._places.verify_read_on()
             block = self._blocks[offset] = Block(offset)
             self._asked.add(offset)
             block.job = self._crew.submit(partial(self._fetch, block))
@@ -162,7 +180,7 @@ class HttpSource(SharedBytes):
 
     def _take_head(self, head: Part, options: HttpOptions) -> None:
         """Take the first block, which came when the archive was found, and what is kept of this archive."""
-        self.size = self._places.size
+        self.size, self.found_at = self._places.size, head.place.url
         block = self._blocks[0] = Block(0)
         block.content, block.place = head.content, head.place
         block.is_kept = True  # as it comes each time, it need not be
@@ -196,7 +214,7 @@ class HttpSource(SharedBytes):
 
 
 def open_http(url: str, options: HttpOptions | None = None) -> HttpSource:
-    """Open an archive on a web server, or on a mirror of it.
+    """Open an archive on a web server, or on a mirror of it; of one in parts the first is named.
 
     Args:
         url: ``https://…``, or ``http://`` on loopback; without a user or a password.
@@ -209,5 +227,6 @@ def open_http(url: str, options: HttpOptions | None = None) -> HttpSource:
     options = options or HttpOptions()
     verify_url(url, insecure_http=options.insecure_http)
     wanted = (*find_mirrors(url, options), (url, options))
-    places = [Place(each, partial(RangeClient, each, theirs)) for each, theirs in wanted]
-    return HttpSource(Places(places, options.note), options)
+    client = PartsClient if is_first_part_at(url) else RangeClient
+    places = [Place(each, partial(client, each, theirs)) for each, theirs in wanted]
+    return HttpSource(Places(places, options.note, options.deadline_s), options)

@@ -17,6 +17,7 @@ from binary_split.errors import ArchiveUnreadableError, ConfigError
 from binary_split.tls import trust
 from binary_split.transports.open_sockets import OpenSockets
 from binary_split.transports.options import HttpOptions
+from binary_split.transports.proxy import explain_refusal, make_proxied_pool
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
@@ -90,8 +91,9 @@ def make_pool(options: HttpOptions, opened: OpenSockets) -> urllib3.PoolManager:
 
     Raises:
         ConfigError: an option cannot be used.
+        SecretFileError: the login of the proxy cannot be read.
     """
-    client_certificate, proxy = options.client_certificate, options.proxy
+    client_certificate = options.client_certificate
     context = trust(options.ca_file)
     if client_certificate is not None:
         try:
@@ -101,10 +103,8 @@ def make_pool(options: HttpOptions, opened: OpenSockets) -> urllib3.PoolManager:
                 f"{client_certificate} is no certificate with its unencrypted private key, in PEM"
             ) from error
     kept: dict[str, Any] = {"maxsize": LIMITS.http_connections, "ssl_context": context}
-    try:
-        pool = urllib3.ProxyManager(proxy, **kept) if proxy else urllib3.PoolManager(**kept)
-    except (urllib3.exceptions.HTTPError, ValueError) as error:
-        raise ConfigError(f"not the URL of a proxy: {str(proxy)[:200]!r}") from error
+    proxy = options.proxy
+    pool = make_proxied_pool(proxy, options, **kept) if proxy else urllib3.PoolManager(**kept)
     opened.watch(pool)
     return pool
 
@@ -159,16 +159,17 @@ def asked(
         PassingError: what went wrong may have passed a moment later.
         ArchiveUnreadableError: the server is not believed.
     """
+    breaks = opened.breaks
     try:
         said = access.headers() if access else {}
         with _released(send(pool, method, url, {**headers, **said}, body, more_s)) as response:
             is_refused = response.status == HTTPStatus.UNAUTHORIZED
             if not is_refused or access is None or not access.renew(response, said):
-                opened.verify_uncut()
+                opened.verify_uncut(breaks)
                 yield response
                 return
         with _released(send(pool, method, url, {**headers, **access.headers()}, body, more_s)) as response:
-            opened.verify_uncut()
+            opened.verify_uncut(breaks)
             yield response
     except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
         raise _explain(error) from error
@@ -206,5 +207,8 @@ def _explain(error: Exception) -> Exception:
             return ArchiveUnreadableError(
                 "the archive's server does not speak TLS 1.2 or newer there", hint="Check the address."
             )
+        refusal = explain_refusal(cause)
+        if refusal is not None:
+            return refusal
         cause = cause.__cause__ or cause.__context__
     return PassingError(type(error).__name__ if not str(error) else str(error).rpartition(": ")[2][:200])

@@ -30,6 +30,11 @@ class KeptSource:
                 self._source = opener()
             return SourceView(self._source)
 
+    @property
+    def found_at(self) -> str | None:
+        """Where the archive was found; None until it was."""
+        return None if self._source is None else self._source.found_at
+
     def close(self) -> None:
         """Close the source, if there is one."""
         with self._lock:

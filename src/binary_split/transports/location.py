@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from binary_split.errors import ArchiveDamagedError
+from binary_split.errors import ArchiveDamagedError, ArchiveError, DowngradeError, ImageError
 from binary_split.files import is_visible
 from binary_split.transports.file import FileSource
 from binary_split.transports.keeping import KeptSource
@@ -68,7 +68,7 @@ def open_source(location: ArchiveLocation, *, once: bool = False) -> Source:
         ConfigError: the URL or how to reach it makes no sense.
     """
     if isinstance(location, Path):
-        if is_first_part(location):
+        if is_first_part(location.name):
             from binary_split.transports.parts import PartsSource
 
             return PartsSource(location, once=once)
@@ -90,13 +90,20 @@ def _open_remote(location: HttpLocation) -> HttpSource:
 
 @contextmanager
 def keeping(location: ArchiveLocation) -> Iterator[ArchiveLocation]:
-    """Give the same place, at which all who open the archive share one source; a file needs no such thing."""
+    """Give the same place, at which all who open the archive share one source; a file needs no such thing.
+
+    Where what a mirror has turns out to be another archive, or none, the mirror is named.
+    """
     if not isinstance(location, HttpLocation):
         yield location
         return
     kept = KeptSource()
     try:
         yield replace(location, kept=kept)
+    except (ArchiveError, ImageError, DowngradeError):
+        if kept.found_at not in (None, location.url):
+            location.options.note(f"what was read is the archive of the mirror {kept.found_at}")
+        raise
     finally:
         kept.close()
 
@@ -111,7 +118,7 @@ def naming_damage(location: ArchiveLocation) -> Iterator[None]:
     try:
         yield
     except ArchiveDamagedError as error:
-        if not isinstance(location, Path) or not is_first_part(location):
+        if not isinstance(location, Path) or not is_first_part(location.name):
             raise
         from binary_split.transports.parts import find_damaged_part
 
@@ -129,7 +136,7 @@ def is_there(location: ArchiveLocation) -> bool:
 def locate_beside(location: ArchiveLocation, suffix: str) -> ArchiveLocation:
     """Return the place of ``NAME`` and a suffix, beside ``NAME`` or the parts of it."""
     if isinstance(location, Path):
-        name = whole_name(location) if is_first_part(location) else location.name
+        name = whole_name(location) if is_first_part(location.name) else location.name
         return location.with_name(name + suffix)
     if location.url.startswith(_REGISTRY):
         return Path(os.devnull) / suffix  # nothing lies beside an artifact

@@ -32,20 +32,28 @@ class _TlsConnection(_Connection, HTTPSConnection):
 
 
 class OpenSockets:
-    """Knows the sockets of some connection pools; for any number of threads."""
+    """Knows the sockets of some connection pools; for any number of threads.
+
+    Attributes:
+        breaks: how often all of them were shut down.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._is_cut = False
+        self.breaks = 0
 
-    def verify_uncut(self) -> None:
+    def verify_uncut(self, breaks: int) -> None:
         """Check that an answer was not cut short here: its header may look whole.
+
+        Args:
+            breaks: how many there had been when it was asked for.
 
         Raises:
             TimeoutError: it was.
         """
-        if self._is_cut:
+        if self._is_cut or self.breaks > breaks:
             raise TimeoutError("no answer in time")
 
     def watch(self, pools: urllib3.PoolManager) -> None:
@@ -58,8 +66,13 @@ class OpenSockets:
 
     def cut(self) -> None:
         """Shut them all down, and each that is opened later; who waits for one finds its stream at an end."""
+        self._is_cut = True
+        self.break_off()
+
+    def break_off(self) -> None:
+        """Shut down all that are open now: who waits for one asks again, over another."""
         with self._lock:
-            self._is_cut = True
+            self.breaks += 1
             sockets = list(self._sockets)
         for each in sockets:
             _shut_down(each)

@@ -10,7 +10,7 @@ Note = Callable[[str], None]
 """Is told what the person should know and nothing fails of; from any thread."""
 
 
-def _tell_nobody(_text: str) -> None:
+def tell_nobody(_text: str) -> None:
     """Be the note for whoever does not want to know."""
 
 
@@ -47,7 +47,9 @@ class HttpOptions:
         ca_file: the only CA to trust, PEM; None: the system's.
         client_certificate: of this client with its private key, PEM; shown to the archive's own origin only.
         proxy: URL of a proxy; none is taken from the environment.
+        proxy_login_file: holds its ``USER:PASSWORD``.
         bytes_per_s: read no faster; None: as fast as it comes.
+        deadline_s: until an archive that was opened is read no more; None: there is none but for silence.
         insecure_http: allow plain http beyond loopback: who is on the way can hold it back, not forge it.
         cache: keeps blocks that were authentic for another run; None: none are kept.
         mirrors: are asked before the archive's own server.
@@ -58,8 +60,10 @@ class HttpOptions:
     ca_file: Path | None = None
     client_certificate: Path | None = None
     proxy: str | None = None
+    proxy_login_file: Path | None = None
     bytes_per_s: int | None = None
+    deadline_s: float | None = None
     insecure_http: bool = False
     cache: CacheOptions | None = None
     mirrors: tuple[Mirror, ...] = ()
-    note: Note = field(default=_tell_nobody, compare=False, repr=False)
+    note: Note = field(default=tell_nobody, compare=False, repr=False)

@@ -40,9 +40,9 @@ def part_name(archive: str, number: int) -> str:
     return f"{archive}.{number:03d}"
 
 
-def is_first_part(path: Path) -> bool:
+def is_first_part(name: str) -> bool:
     """Whether a file is named as the first part of an archive."""
-    return path.name.endswith(".001") and len(path.name) > len(".001")
+    return name.endswith(".001") and len(name) > len(".001")
 
 
 def whole_name(path: Path) -> str:
@@ -72,15 +72,29 @@ def read_part_list(first: Path) -> tuple[ArchivePart, ...] | None:
         return None
     except OSError as error:
         raise ArchiveUnreadableError(f"cannot read {path}: {error.strerror or error}") from error
+    return parse_part_list(content, name, where=str(path))
+
+
+def parse_part_list(content: bytes, archive: str, *, where: str) -> tuple[ArchivePart, ...]:
+    """Parse a list.
+
+    Args:
+        content: as `serialise_part_list` gives it.
+        archive: the name of the archive that it must be about.
+        where: it is, for errors.
+
+    Raises:
+        ArchiveFormatError: it is malformed, or about other files.
+    """
     try:
         document = json.loads(content)
         is_known = document["format"] == _FORMAT
         parts = tuple(_parse_part(row) for row in document["parts"])
     except (ValueError, LookupError, TypeError, RecursionError) as error:
-        raise ArchiveFormatError(f"{path} is no list of an archive's parts") from error
-    names = [part_name(name, number) for number in range(1, len(parts) + 1)]
+        raise ArchiveFormatError(f"{where} is no list of an archive's parts") from error
+    names = [part_name(archive, number) for number in range(1, len(parts) + 1)]
     if not is_known or not parts or [part.name for part in parts] != names:
-        raise ArchiveFormatError(f"{path} is not about the parts of {name}")
+        raise ArchiveFormatError(f"{where} is not about the parts of {archive}")
     return parts
 
 

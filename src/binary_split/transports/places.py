@@ -16,9 +16,10 @@ from binary_split.errors import (
     ConfigError,
 )
 from binary_split.transports.options import Note
+from binary_split.transports.parts_client import PartsClient
 from binary_split.transports.ranges import RangeClient, Representation
 
-Opener = Callable[[threading.Event], RangeClient]
+Opener = Callable[[threading.Event], RangeClient | PartsClient]
 """Makes the client of a place, which is to wait for nothing once the event is set."""
 
 
@@ -34,7 +35,7 @@ class Place:
         self.url = url
         self._opener = opener
         self._lock = threading.Lock()
-        self._client: RangeClient | None = None
+        self._client: RangeClient | PartsClient | None = None
         self._file: Representation | None = None
 
     @property
@@ -70,6 +71,11 @@ class Place:
             raise ArchiveChangedError(f"{self.url} has another archive")
         return self._client.fetch(file, offset, size, patience_s)
 
+    def hurry(self, since: float, patience_s: float) -> None:
+        """Break off what is under way there, as `RangeClient.hurry`."""
+        if self._client is not None:
+            self._client.hurry(since, patience_s)
+
     def cut(self) -> None:
         """End what is under way there."""
         if self._client is not None:
@@ -98,15 +104,18 @@ class Places:
     Args:
         places: in the order in which they are asked; the archive's own is the last.
         note: is told of each place that is left.
+        deadline_s: from now on, until nothing is read any more; None: there is none.
 
     Attributes:
         size: of the archive, in bytes, once it was found.
     """
 
-    def __init__(self, places: Sequence[Place], note: Note) -> None:
+    def __init__(self, places: Sequence[Place], note: Note, deadline_s: float | None = None) -> None:
         self._all = tuple(places)
         self._places = list(places)
         self._note = note
+        self._deadline_s = deadline_s
+        self._started = time.monotonic()
         self._ended = threading.Event()
         self._lock = threading.Lock()
         self.size = 0
@@ -115,6 +124,31 @@ class Places:
     def is_cut(self) -> bool:
         """Whether nothing is read any more."""
         return self._ended.is_set()
+
+    def verify_read_on(self) -> None:
+        """Check that the archive is to be read on.
+
+        Raises:
+            ArchiveUnreachableError: it was cut, or its time is over; then it is cut now.
+        """
+        if self._deadline_s is not None and time.monotonic() - self._started > self._deadline_s:
+            self.cut()
+            raise ArchiveUnreachableError(
+                f"the archive was not read within {self._deadline_s:.0f} s",
+                hint="Give it more time with --deadline; with --cache it goes on from where it was.",
+            )
+        if self.is_cut:
+            raise ArchiveUnreachableError("the archive is not read any more")
+
+    def hurry(self, since: float) -> None:
+        """See to it that somebody who has waited since a moment does not wait for ever.
+
+        Raises:
+            ArchiveUnreachableError: as `verify_read_on`.
+        """
+        self.verify_read_on()
+        for place in self._all:
+            place.hurry(since, self._patience_s)
 
     def cut(self) -> None:
         """Wait for nothing any more."""
@@ -126,6 +160,11 @@ class Places:
         """Close the connections that are not in use."""
         for place in self._all:
             place.close()
+
+    @property
+    def _patience_s(self) -> float:
+        """How long a place may be silent: not as long where there is another one to ask."""
+        return LIMITS.http_patience_s if len(self._places) == 1 else LIMITS.mirror_patience_s
 
     def find(self) -> Part:
         """Find the archive, and return its first block.
@@ -153,14 +192,15 @@ class Places:
         started = time.monotonic()
         while True:
             with self._lock:
-                place, is_only = self._places[0], len(self._places) == 1
-            patience_s = LIMITS.http_patience_s if is_only else LIMITS.mirror_patience_s
+                place, patience_s = self._places[0], self._patience_s
             try:
                 return Part(place.fetch(self.size, offset, size, self._ended, patience_s), place)
             except (ArchiveError, ConfigError) as error:
+                if self.is_cut:
+                    self.verify_read_on()
                 last = max(started, *(each.last_byte for each in self._all))
                 is_late = time.monotonic() - last > LIMITS.http_patience_s
-                if self.is_cut or is_late or not self._leave(place, error):
+                if is_late or not self._leave(place, error):
                     raise
 
     def distrust(self, place: Place) -> bool:

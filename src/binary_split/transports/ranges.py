@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from copy import copy
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeVar
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
 _REFUSALS = range(400, 500)
-_STEP_BYTES = 64 * 1024
 _T = TypeVar("_T")
 
 
@@ -94,7 +94,7 @@ class RangeClient:
         opened: knows the sockets of the access, which are cut with those to the server; None: there are none.
 
     Attributes:
-        last_byte: when the server gave one last, in monotonic seconds.
+        last_byte: when the server gave some last, in monotonic seconds; one that drips gives none.
 
     Raises:
         ConfigError: one of them cannot be used.
@@ -121,9 +121,23 @@ class RangeClient:
         if options.client_certificate is not None:
             self._own = make_pool(options, self._open)
 
+    def beside(self, url: str) -> RangeClient:
+        """Return what asks for another file of the same server, over the same connections."""
+        other = copy(self)
+        other._url = other._led_to = url  # noqa: SLF001 - of the same class
+        return other
+
     def cut(self) -> None:
         """End what is under way: what waits for the server fails now, and not after its time."""
         self._open.cut()
+
+    def hurry(self, since: float, patience_s: float) -> None:
+        """Break off what is under way where nothing has come for too long since a moment, or hardly a byte.
+
+        The time-outs of a single wait do not see a server that sends a byte now and then.
+        """
+        if time.monotonic() - max(since, self.last_byte) > patience_s + LIMITS.http_read_timeout_s:
+            self._open.break_off()
 
     def close(self) -> None:
         """Close the connections that are not in use."""
@@ -141,6 +155,14 @@ class RangeClient:
         with self._open.cut_after(patience_s + LIMITS.http_read_timeout_s) as answered:
             file = self._patiently(lambda: self._find(head, answered), patience_s, self._note)
         return replace(file, head=self._complete(file, 0, head, patience_s))
+
+    def look(self, patience_s: float) -> Representation:
+        """Find the file, while others of its server are read; nothing of it is kept.
+
+        Raises:
+            ArchiveError: as `find`.
+        """
+        return self._patiently(lambda: self._find(_Part(1), answered=lambda: None), patience_s)
 
     def fetch(self, file: Representation, offset: int, size: int, patience_s: float) -> bytearray:
         """Return a part of the file.
@@ -178,14 +200,14 @@ class RangeClient:
         """Return the file, with as much of its first block as comes now."""
         file: Representation | None = None
         try:
-            with self._given({"Range": f"bytes=0-{LIMITS.http_block_bytes - 1}"}) as response:
+            with self._given({"Range": f"bytes=0-{len(head.content) - 1}"}) as response:
                 if response.status != HTTPStatus.PARTIAL_CONTENT:
                     raise ArchiveUnreadableError(
                         f"the server of {self._url} gives no parts of it",
                         hint="Copy the archive to this machine, or let the server answer range requests.",
                     )
                 part = parse_part(response)
-                part.verify_is(0, min(LIMITS.http_block_bytes, part.total) - 1)
+                part.verify_is(0, min(len(head.content), part.total) - 1)
                 file = Representation(part.total, parse_validator(response))
                 answered()
                 head.limit(part.total)
@@ -239,14 +261,17 @@ class RangeClient:
 
     def _read(self, response: BaseHTTPResponse, part: _Part) -> None:
         """Put to a part what comes, as it comes, until it is whole."""
+        least, fresh = min(LIMITS.http_least_bytes, self._pace.step_bytes), 0
         while part.missing:
             if self._ended.is_set():
                 raise ArchiveUnreachableError("the archive is not read any more")
-            piece = response.read1(min(part.missing, _STEP_BYTES))
+            piece = response.read1(min(part.missing, self._pace.step_bytes))
             if not piece:
                 raise PassingError("the answer was cut off")
-            self.last_byte = time.monotonic()
             part.take(piece)
+            fresh += len(piece)
+            if fresh >= least or not part.missing:
+                self.last_byte, fresh = time.monotonic(), 0
             self._pace.wait(len(piece), self._ended)
 
     def _follow(self, url: str, location: str) -> str:

@@ -96,13 +96,14 @@ class RegistryAccess:
             ) from error
         names = ("service", "scope")
         asked: dict[str, str] = {name: parameters[name] for name in names if name in parameters}
+        breaks = self._opened.breaks
         with closing(self._ask(realm, asked)) as response:
-            self._opened.verify_uncut()
+            self._opened.verify_uncut(breaks)
             verify_answered(response)
             if response.status != HTTPStatus.OK:
                 raise refused(response, self._host, "let us in by its token service")
             content = response.read(LIMITS.token_answer_bytes)
-            self._opened.verify_uncut()
+            self._opened.verify_uncut(breaks)
         try:
             document = json.loads(content)
             token = document.get("token") or document["access_token"]  # the one of a GET, the other of a POST

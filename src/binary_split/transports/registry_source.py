@@ -41,7 +41,7 @@ def open_registry(text: str, options: HttpOptions) -> HttpSource:
             options.note(f"{error}; going on with {left[0][0]}")
     later = (Place(other, partial(_open_later, other, their, digest)) for other, their in left)
     places = [Place(each, partial(registry.open_blob, digest)), *later]
-    return HttpSource(Places(places, options.note), options)
+    return HttpSource(Places(places, options.note, options.deadline_s), options)
 
 
 def _open_later(text: str, options: HttpOptions, digest: str, ended: threading.Event) -> RangeClient:
