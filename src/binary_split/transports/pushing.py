@@ -46,7 +46,7 @@ def push_archive(archive: Path, registry: Registry, *, report: ProgressSink) -> 
         _put_blob(registry, Content(source, digest, size, _Sent(size, report)))
     empty = Positioned(io.BytesIO(EMPTY_CONTENT))
     _put_blob(registry, Content(empty, str(hash_bytes(EMPTY_CONTENT)), len(EMPTY_CONTENT)))
-    name = whole_name(archive.name) if is_first_part(archive.name) else archive.name
+    name = whole_name(archive) if is_first_part(archive.name) else archive.name
     manifest = serialise_manifest(digest, size, {"org.opencontainers.image.title": name})
     patiently(host, partial(_put_manifest, registry, manifest))
     return str(hash_bytes(manifest))
