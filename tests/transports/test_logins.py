@@ -205,6 +205,35 @@ def test_a_refresh_token_is_exchanged_at_the_token_service(nobody: Path) -> None
         assert not any(SECRET.encode() in request for request in server.requests)
 
 
+@pytest.mark.parametrize(
+    ("wanted", "may_push", "asked"),
+    [
+        ("repository:drone:pull", False, "repository:drone:pull"),
+        ("repository:drone:pull", True, "repository:drone:pull,push"),
+        ("repository:drone:pull,push", True, "repository:drone:pull,push"),
+        ("repository:drone:pull,push", False, "repository:drone:pull"),
+        (None, False, "repository:drone:pull"),
+        (None, True, "repository:drone:pull,push"),
+        ("repository:drone-2:pull", True, "repository:drone-2:pull"),
+        ("aws", True, "aws"),
+    ],
+)
+def test_a_token_is_asked_for_what_we_came_for(wanted: str | None, may_push: bool, asked: str) -> None:
+    gives = answer("200 OK", "Connection: close", body=b'{"token":"abc"}')
+    with FaultServer(gives) as tokens:
+        scope = f',scope="{wanted}"' if wanted else ""
+        line = f'WWW-Authenticate: Bearer realm="{tokens.url()}/t",service="s"{scope}'
+        with FaultServer(answer("401 Who", line, "Connection: close"), answer("404 No")) as server:
+            place = RegistryReference.parse(f"oci://127.0.0.1:{server.port}/drone:1")
+            with (
+                closing(Registry(place, HttpOptions(), may_push=may_push)) as registry,
+                registry.asked("GET", f"{registry.address}/blobs/x") as response,
+            ):
+                assert response.status == 404
+        url = tokens.requests[0].split(b" ")[1].decode()
+        assert parse_qs(url.partition("?")[2]) == {"service": ["s"], "scope": [asked]}
+
+
 @pytest.mark.parametrize("words", ['Basic realm="x"', 'basic realm="x"', "Negotiate", ""])
 def test_a_refresh_token_is_shown_to_no_registry(nobody: Path, words: str) -> None:
     asks = answer("401 Who", f"WWW-Authenticate: {words}", "Connection: close")

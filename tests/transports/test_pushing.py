@@ -258,6 +258,20 @@ def test_a_registry_that_says_too_little_of_a_chunk_gets_it_whole(archive: Path)
     assert odd.requests("PATCH", "PUT") == [("PATCH", 0), ("PATCH", 625), WHOLE]
 
 
+def test_a_break_where_nobody_says_how_far_it_is_makes_it_go_whole(archive: Path) -> None:
+    says, breaks = always_says(1000), on("PUT", refuse(503, "UNAVAILABLE"), times=1)
+
+    def habit(odd: OddRegistry, asked: Asked) -> Answer | None:
+        return says(odd, asked) or breaks(odd, asked)
+
+    odd = push_to(habit, archive)
+    assert odd.requests("PATCH", "PUT", "GET") == [
+        *(("PATCH", 0), ("PATCH", 1000), ("PUT", 2000)),
+        *(("GET", None), ("PATCH", 1000), ("GET", None)),
+        WHOLE,
+    ]
+
+
 def test_a_registry_that_lost_some_of_an_upload_is_asked_how_far_it_is(archive: Path) -> None:
     lost: list[bool] = []
 

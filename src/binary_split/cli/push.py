@@ -49,7 +49,8 @@ def push(
     options = HttpOptions(
         ca_file=archive_ca, client_certificate=client_cert, proxy=proxy, insecure_http=insecure_http
     )
-    with closing(Registry(reference, options)) as registry, show_progress(progress) as report:
+    registry = Registry(reference, options, may_push=True)
+    with closing(registry), show_progress(progress) as report:
         digest = push_archive(archive, registry, report=report)
     if as_json:
         emit_json({"reference": str(reference), "manifest": digest})

@@ -33,13 +33,14 @@ class Registry:
     Args:
         reference: what is read or written there.
         options: how it is reached; plain http is for loopback, unless they allow it.
+        may_push: whether something is brought there.
 
     Raises:
         ConfigError: an option cannot be used.
         RegistryError: a helper program gives no login.
     """
 
-    def __init__(self, reference: RegistryReference, options: HttpOptions) -> None:
+    def __init__(self, reference: RegistryReference, options: HttpOptions, *, may_push: bool = False) -> None:
         self.reference = reference
         self.options = options
         self.address = f"{_scheme(reference, options)}://{reference.server}/v2/{reference.path}"
@@ -48,6 +49,7 @@ class Registry:
         self._pools = OwnPools(self.address, options, self._open)
         self.access = RegistryAccess(
             reference.host,
+            f"repository:{reference.path}:{'pull,push' if may_push else 'pull'}",
             self._pools,
             self._open,
             find_login(reference),

@@ -36,6 +36,7 @@ class RegistryAccess:
 
     Args:
         host: of the registry, for errors.
+        scope: what a token is to allow, ``repository:NAME:pull`` or with ``pull,push``.
         pools: reach the registry and its token service.
         opened: knows its sockets, and whether they were cut.
         login: None: nobody in particular.
@@ -45,6 +46,7 @@ class RegistryAccess:
     def __init__(
         self,
         host: str,
+        scope: str,
         pools: OwnPools,
         opened: OpenSockets,
         login: AnyLogin | None,
@@ -52,6 +54,7 @@ class RegistryAccess:
         insecure_http: bool,
     ) -> None:
         self._host = host
+        self._scope = scope
         self._pools = pools
         self._opened = opened
         self._login = login
@@ -94,8 +97,8 @@ class RegistryAccess:
             raise RegistryError(
                 f"the registry sends us to a token service that is not safe: {error}"
             ) from error
-        names = ("service", "scope")
-        asked: dict[str, str] = {name: parameters[name] for name in names if name in parameters}
+        asked = {"service": parameters["service"]} if "service" in parameters else {}
+        asked["scope"] = self._scope_for(parameters.get("scope", ""))
         breaks = self._opened.breaks
         with closing(self._ask(realm, asked)) as response:
             self._opened.verify_uncut(breaks)
@@ -112,6 +115,11 @@ class RegistryAccess:
         if not isinstance(token, str) or not token.isascii() or not token.isprintable():
             raise RegistryError("the registry's token service gives no token")
         return token
+
+    def _scope_for(self, wanted: str) -> str:
+        """Return what to ask for: what we came for, as some want no more of us than to read, or nothing."""
+        is_of_us = self._scope.startswith(wanted.rpartition(":")[0] + ":")
+        return self._scope if not wanted or is_of_us else wanted
 
     def _ask(self, realm: str, asked: dict[str, str]) -> BaseHTTPResponse:
         """Ask for a token: by GET with a password, by POST with a refresh token, which is in no URL so."""
