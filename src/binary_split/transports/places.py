@@ -161,11 +161,6 @@ class Places:
         for place in self._all:
             place.close()
 
-    @property
-    def _patience_s(self) -> float:
-        """How long a place may be silent: not as long where there is another one to ask."""
-        return LIMITS.http_patience_s if len(self._places) == 1 else LIMITS.mirror_patience_s
-
     def find(self) -> Part:
         """Find the archive, and return its first block.
 
@@ -206,6 +201,11 @@ class Places:
     def distrust(self, place: Place) -> bool:
         """Ask a place no more, as it gave what is not authentic; False: there is no other one."""
         return self._leave(place, ArchiveChangedError(f"{place.url} gives bytes that are not authentic"))
+
+    @property
+    def _patience_s(self) -> float:
+        """How long a place may be silent: not as long where there is another one to ask."""
+        return LIMITS.http_patience_s if len(self._places) == 1 else LIMITS.mirror_patience_s
 
     def _find_at(self, place: Place, patience_s: float) -> Part:
         file = place.find(self._ended, patience_s)
