@@ -18,7 +18,7 @@ from typing import BinaryIO
 import pytest
 
 from binary_split.errors import OutputError, SecretFileError
-from binary_split.files import read_secret, write_atomically, write_secret
+from binary_split.files import read_secret, secret_output, write_atomically, write_secret
 from tests.running import run_python
 
 LONG_NAMES = ["n" * 255, "é" * 127, "𝄞" * 63, " ", "-", ".hidden", "line\nend", "\udcff"]
@@ -338,3 +338,19 @@ def test_a_folder_and_an_endless_device_are_no_secret(tmp_path: Path) -> None:
         read(tmp_path)
     with pytest.raises(SecretFileError, match="longer than 100 bytes"):
         read(Path("/dev/zero"))
+
+
+def test_a_secret_that_cannot_be_taken_back_hides_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_path: Path, *, missing_ok: bool = False) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    def fail() -> None:
+        with secret_output(tmp_path / "secret") as deliver:
+            deliver(b"secret")
+            monkeypatch.setattr(Path, "unlink", refuse)
+            raise OutputError("what went wrong")
+
+    with pytest.raises(OutputError, match="what went wrong"):
+        fail()

@@ -204,7 +204,7 @@ def secret_output(path: Path) -> Iterator[Callable[[bytes], None]]:
         yield deliver
     except BaseException:
         if is_written:
-            path.unlink(missing_ok=True)
+            _remove(path)
         raise
 
 

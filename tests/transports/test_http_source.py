@@ -27,9 +27,10 @@ from binary_split.errors import (
     ArchiveUnreadableError,
     ConfigError,
 )
+from binary_split.transports import open_source, parse_location
 from binary_split.transports.block import Block
 from binary_split.transports.http import HttpSource, open_http
-from binary_split.transports.options import HttpOptions
+from binary_split.transports.options import HttpOptions, Mirror
 from binary_split.transports.places import Place
 from binary_split.transports.ranges import RangeClient
 from tests.transports.conftest import SOON, set_limits
@@ -319,6 +320,27 @@ def test_a_refusal_where_a_redirect_leads_is_told_and_not_asked_for_ever() -> No
             with pytest.raises(ArchiveUnreadableError, match="answers 403"):
                 source.read_at(3 * MIB, memoryview(bytearray(10)))
             assert len(server.requests) == 2
+
+
+def test_a_signature_in_a_url_is_never_told(nginx: PrivateNginx, root: Path) -> None:
+    notes: list[str] = []
+    signed = "?X-Amz-Signature=secret"
+    elsewhere = f"http://127.0.0.1:{nginx.port}/none.age{signed}"
+    with FaultServer(leads_to(f"http://example.com/x{signed}")) as server:
+        none = f"{nginx.url}/none.age"
+        for url in (none, f"{none}.001", bundle(server), "http://example.com/x"):
+            options = HttpOptions(note=notes.append, mirrors=(Mirror(url, (elsewhere,)),))
+            location = parse_location(f"{url}{signed}", options)
+            with pytest.raises((ArchiveUnreadableError, ConfigError)) as caught, open_source(location):
+                pass
+            assert "secret" not in f"{caught.value!r} {caught.value.hint} {location}"
+    assert notes
+    assert "secret" not in " ".join(notes)
+    (root / "signed.age").write_bytes(CONTENT)
+    (root / "signed.age").chmod(0o644)
+    with open_source(parse_location(f"{nginx.url}/signed.age{signed}")) as source:
+        assert source.read(10) == CONTENT[:10]
+    assert nginx.requests(f"/signed.age{signed}") == 1
 
 
 def leads_to(url: str) -> Callable[[Peer], None]:

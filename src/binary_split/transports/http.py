@@ -180,7 +180,7 @@ class HttpSource(SharedBytes):
 
     def _take_head(self, head: Part, options: HttpOptions) -> None:
         """Take the first block, which came when the archive was found, and what is kept of this archive."""
-        self.size, self.found_at = self._places.size, head.place.url
+        self.size, self.found_at = self._places.size, head.place.name
         block = self._blocks[0] = Block(0)
         block.content, block.place = head.content, head.place
         block.is_kept = True  # as it comes each time, it need not be

@@ -16,7 +16,7 @@ from binary_split.config import LIMITS
 from binary_split.errors import ArchiveUnreadableError, ConfigError
 from binary_split.tls import trust
 from binary_split.transports.open_sockets import OpenSockets
-from binary_split.transports.options import HttpOptions
+from binary_split.transports.options import HttpOptions, without_query
 from binary_split.transports.proxy import explain_refusal, make_proxied_pool
 
 if TYPE_CHECKING:
@@ -67,9 +67,11 @@ def verify_url(url: str, *, insecure_http: bool) -> None:
         parts = urlsplit(url)
         _port = parts.port
     except ValueError as error:
-        raise ConfigError(f"not a URL: {url[:200]!r}") from error
+        raise ConfigError(f"not a URL: {without_query(url)[:200]!r}") from error
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ConfigError(f"not the URL of an archive: {url[:200]!r}", hint="Write https://HOST/NAME.age.")
+        raise ConfigError(
+            f"not the URL of an archive: {without_query(url)[:200]!r}", hint="Write https://HOST/NAME.age."
+        )
     if parts.username is not None or parts.password is not None:
         raise ConfigError(
             "the archive's URL holds a user or a password",

@@ -13,7 +13,7 @@ from binary_split.errors import ArchiveDamagedError, ArchiveError, DowngradeErro
 from binary_split.files import is_visible
 from binary_split.transports.file import FileSource
 from binary_split.transports.keeping import KeptSource
-from binary_split.transports.options import HttpOptions
+from binary_split.transports.options import HttpOptions, without_query
 from binary_split.transports.part_list import is_first_part, whole_name
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class HttpLocation:
     kept: KeptSource | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
-        return self.url
+        return without_query(self.url)
 
 
 ArchiveLocation = Path | HttpLocation
@@ -101,7 +101,7 @@ def keeping(location: ArchiveLocation) -> Iterator[ArchiveLocation]:
     try:
         yield replace(location, kept=kept)
     except (ArchiveError, ImageError, DowngradeError):
-        if kept.found_at not in (None, location.url):
+        if kept.found_at not in (None, str(location)):
             location.options.note(f"what was read is the archive of the mirror {kept.found_at}")
         raise
     finally:

@@ -14,6 +14,11 @@ def tell_nobody(_text: str) -> None:
     """Be the note for whoever does not want to know."""
 
 
+def without_query(url: str) -> str:
+    """Return a URL as it may be told: the query may be a signature, with which anybody may read."""
+    return url.partition("?")[0]
+
+
 @dataclass(frozen=True, slots=True)
 class CacheOptions:
     """Where blocks of archives are kept for another run, and how many bytes of them."""

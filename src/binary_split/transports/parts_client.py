@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from binary_split.config import LIMITS
 from binary_split.errors import ArchiveUnreadableError
-from binary_split.transports.options import HttpOptions
+from binary_split.transports.options import HttpOptions, without_query
 from binary_split.transports.part_list import SUFFIX, ArchivePart, is_first_part, parse_part_list, part_name
 from binary_split.transports.ranges import RangeClient, Representation
 
@@ -67,11 +67,10 @@ class PartsClient:
             ArchiveError: as `RangeClient.find`, of the list or the first part.
             ArchiveFormatError: the list makes no sense.
         """
-        listed = self._list.find(patience_s)
+        listed, where = self._list.find(patience_s), without_query(self._beside(SUFFIX))
         if listed.size > LIMITS.part_list_bytes:
-            raise ArchiveUnreadableError(f"{self._beside(SUFFIX)} is too long for a list of parts")
-        name = _name_at(self._url)[:-4]
-        self._parts = parse_part_list(bytes(listed.head), name, where=self._beside(SUFFIX))
+            raise ArchiveUnreadableError(f"{where} is too long for a list of parts")
+        self._parts = parse_part_list(bytes(listed.head), _name_at(self._url)[: -len(".001")], where=where)
         self._ends = list(accumulate(part.size for part in self._parts))
         self._clients = [
             self._list.beside(self._beside(part_name("", number)))

@@ -15,7 +15,7 @@ from binary_split.errors import (
     BinarySplitError,
     ConfigError,
 )
-from binary_split.transports.options import Note
+from binary_split.transports.options import Note, without_query
 from binary_split.transports.parts_client import PartsClient
 from binary_split.transports.ranges import RangeClient, Representation
 
@@ -26,13 +26,16 @@ Opener = Callable[[threading.Event], RangeClient | PartsClient]
 class Place:
     """One server that has the archive, or should.
 
+    Attributes:
+        name: what it is called.
+
     Args:
-        url: what it is called.
+        url: where it is.
         opener: makes its client, when it is first asked.
     """
 
     def __init__(self, url: str, opener: Opener) -> None:
-        self.url = url
+        self.name = without_query(url)
         self._opener = opener
         self._lock = threading.Lock()
         self._client: RangeClient | PartsClient | None = None
@@ -68,7 +71,7 @@ class Place:
         """
         file = self.find(ended, patience_s)
         if file.size != whole or self._client is None:
-            raise ArchiveChangedError(f"{self.url} has another archive")
+            raise ArchiveChangedError(f"{self.name} has another archive")
         return self._client.fetch(file, offset, size, patience_s)
 
     def hurry(self, since: float, patience_s: float) -> None:
@@ -161,11 +164,6 @@ class Places:
         for place in self._all:
             place.close()
 
-    @property
-    def _patience_s(self) -> float:
-        """How long a place may be silent: not as long where there is another one to ask."""
-        return LIMITS.http_patience_s if len(self._places) == 1 else LIMITS.mirror_patience_s
-
     def find(self) -> Part:
         """Find the archive, and return its first block.
 
@@ -205,7 +203,12 @@ class Places:
 
     def distrust(self, place: Place) -> bool:
         """Ask a place no more, as it gave what is not authentic; False: there is no other one."""
-        return self._leave(place, ArchiveChangedError(f"{place.url} gives bytes that are not authentic"))
+        return self._leave(place, ArchiveChangedError(f"{place.name} gives bytes that are not authentic"))
+
+    @property
+    def _patience_s(self) -> float:
+        """How long a place may be silent: not as long where there is another one to ask."""
+        return LIMITS.http_patience_s if len(self._places) == 1 else LIMITS.mirror_patience_s
 
     def _find_at(self, place: Place, patience_s: float) -> Part:
         file = place.find(self._ended, patience_s)
@@ -225,5 +228,5 @@ class Places:
                 self._places.append(place)
             following = self._places[0]
         if is_first:
-            self._note(f"{error}; going on with {following.url}")
+            self._note(f"{error}; going on with {following.name}")
         return True

@@ -35,7 +35,7 @@ from binary_split.transports.http_pool import (
     verify_url,
 )
 from binary_split.transports.open_sockets import OpenSockets
-from binary_split.transports.options import HttpOptions, Note
+from binary_split.transports.options import HttpOptions, Note, without_query
 from binary_split.transports.pace import ReadingPace
 from binary_split.transports.patience import ask_patiently
 
@@ -186,10 +186,14 @@ class RangeClient:
             self._patiently(lambda: self._fetch(file, offset, part), patience_s)
         return part.content  # not copied: many are held
 
+    @property
+    def _name(self) -> str:
+        return without_query(self._url)
+
     def _patiently(self, ask: Callable[[], _T], patience_s: float, note: Note | None = None) -> _T:
         return ask_patiently(
             ask,
-            what=self._url,
+            what=self._name,
             patience_s=patience_s,
             ended=self._ended,
             last_byte=lambda: self.last_byte,
@@ -203,7 +207,7 @@ class RangeClient:
             with self._given({"Range": f"bytes=0-{len(head.content) - 1}"}) as response:
                 if response.status != HTTPStatus.PARTIAL_CONTENT:
                     raise ArchiveUnreadableError(
-                        f"the server of {self._url} gives no parts of it",
+                        f"the server of {self._name} gives no parts of it",
                         hint="Copy the archive to this machine, or let the server answer range requests.",
                     )
                 part = parse_part(response)
@@ -225,10 +229,10 @@ class RangeClient:
             wanted["If-Range"] = file.validator
         with self._given(wanted) as response:
             if response.status != HTTPStatus.PARTIAL_CONTENT:  # that is how If-Range says: another one
-                raise ArchiveChangedError(f"{self._url} is another file than it was")
+                raise ArchiveChangedError(f"{self._name} is another file than it was")
             given = parse_part(response)
             if given.total != file.size or parse_validator(response) not in {file.validator, ""}:
-                raise ArchiveChangedError(f"{self._url} is another file than it was")
+                raise ArchiveChangedError(f"{self._name} is another file than it was")
             given.verify_is(first, last)
             self._read(response, part)
 
@@ -250,14 +254,14 @@ class RangeClient:
                     if response.status in _REFUSALS and url == known != self._url:
                         known = url = self._url
                         continue
-                    verify_status(response, self._url)
+                    verify_status(response, self._name)
                     self._led_to = url
                     yield response
                     return
         except PassingError:
             self._led_to = self._url
             raise
-        raise ArchiveUnreadableError(f"{self._url} leads from one address to the next without an end")
+        raise ArchiveUnreadableError(f"{self._name} leads from one address to the next without an end")
 
     def _read(self, response: BaseHTTPResponse, part: _Part) -> None:
         """Put to a part what comes, as it comes, until it is whole."""
@@ -277,14 +281,13 @@ class RangeClient:
     def _follow(self, url: str, location: str) -> str:
         """Return where a redirect leads: never from https to http, and nowhere with a password."""
         target = urljoin(url, location)
+        words = f"{self._name} leads to an address that is not safe"
         if not location or (urlsplit(url).scheme, urlsplit(target).scheme) == ("https", "http"):
-            raise ArchiveUnreadableError(f"{self._url} leads to an address that is not safe: {target[:200]}")
+            raise ArchiveUnreadableError(f"{words}: {without_query(target)[:200]}")
         try:
             verify_url(target, insecure_http=self._insecure_http)
         except ConfigError as error:
-            raise ArchiveUnreadableError(
-                f"{self._url} leads to an address that is not safe: {error}"
-            ) from error
+            raise ArchiveUnreadableError(f"{words}: {error}") from error
         return target
 
     def _asked(self, url: str, headers: dict[str, str]) -> AbstractContextManager[BaseHTTPResponse]:
