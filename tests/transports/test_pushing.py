@@ -400,11 +400,14 @@ def test_a_refusal_says_why(
         (b'{"errors":[{"code":"DENIED","message":"' + b"x" * 500 + b'"}]}', "DENIED: " + "x" * 192),
         (b'{"errors":[{"code":"A\\u001b[31m\\nB","message":"\\u202ec"}]}', "A[31mB: c"),
         (b'{"errors":[{"message":{"a":1}}]}', "{'a': 1}"),
+        (b'{"error":"invalid_grant","error_description":"it is over"}', "invalid_grant: it is over"),
+        (b'{"details":"incorrect password"}', "incorrect password"),
         (b'{"errors":[]}', ""),
+        (b"[]", ""),
         (b"[" * 100_000, ""),
         (b"<html>", ""),
     ],
-    ids=["long", "control", "odd", "none", "deep", "html"],
+    ids=["long", "control", "odd", "oauth", "hub", "none", "list", "deep", "html"],
 )
 def test_the_words_of_a_refusal_are_few_and_plain(archive: Path, body: bytes, said: str) -> None:
     with (

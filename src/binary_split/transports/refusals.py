@@ -1,4 +1,7 @@
-"""What a registry says where it refuses (OCI distribution-spec 1.1, "Error Codes")."""
+"""What a registry or its token service says where it refuses.
+
+OCI distribution-spec 1.1, "Error Codes"; RFC 6749, section 5.2; and Docker Hub's own way.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
 _REASON_CHARACTERS = 200
+_NAMES = ("code", "message", "error", "error_description", "details")
 _NONSENSE = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 _TOO_LARGE = {HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.INSUFFICIENT_STORAGE}
 _NOT_FOR_US = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
@@ -27,8 +31,9 @@ def read_reason(response: BaseHTTPResponse) -> str:
     It is a stranger's text: short, and of printable ASCII alone.
     """
     with suppress(*_NONSENSE, OSError, urllib3.exceptions.HTTPError):
-        first: Any = json.loads(response.read(LIMITS.token_answer_bytes))["errors"][0]
-        words = ": ".join(str(first[name]) for name in ("code", "message") if first.get(name))
+        document: Any = json.loads(response.read(LIMITS.token_answer_bytes))
+        first = document["errors"][0] if "errors" in document else document
+        words = ": ".join(str(first[name]) for name in _NAMES if first.get(name))
         return "".join(each for each in words if each.isascii() and each.isprintable())[:_REASON_CHARACTERS]
     return ""
 

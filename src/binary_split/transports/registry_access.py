@@ -129,4 +129,5 @@ class RegistryAccess:
             body = urlencode({**form, "refresh_token": self._login.text}).encode()
             return send(pool, "POST", realm, {"Content-Type": "application/x-www-form-urlencoded"}, body)
         headers = {"Authorization": self._login.basic()} if isinstance(self._login, Login) else {}
-        return send(pool, "GET", f"{realm}?{urlencode(asked)}", headers)
+        mark = "&" if "?" in realm else "?"
+        return send(pool, "GET", f"{realm}{mark}{urlencode(asked)}", headers)
