@@ -19,7 +19,8 @@ from binary_split.transports.part_list import is_first_part, whole_name
 from binary_split.transports.refusals import refused
 from binary_split.transports.registry import Registry
 from binary_split.transports.tries import patiently
-from binary_split.transports.upload_requests import TAKEN, Content, has_blob
+from binary_split.transports.upload_content import Content
+from binary_split.transports.upload_requests import TAKEN, has_blob
 from binary_split.transports.uploads import upload
 
 

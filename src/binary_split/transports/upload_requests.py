@@ -7,9 +7,8 @@ sent whole is one of which they are all.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
@@ -20,51 +19,16 @@ from binary_split.transports.answers import REDIRECTS, verify_answered
 from binary_split.transports.http_pool import PassingError, origin_of
 from binary_split.transports.refusals import refused
 from binary_split.transports.registry import Registry
+from binary_split.transports.upload_content import Content, Stretch
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
-
-    from binary_split.archive.positioned import Positioned
 
 _RANGE = re.compile(r"(?:bytes=)?0-(\d{1,18})")
 _LENGTH = re.compile(r"\d{1,18}")
 TAKEN = {HTTPStatus.CREATED, HTTPStatus.ACCEPTED, HTTPStatus.NO_CONTENT}
 """Answers to what was taken: to a chunk ECR says 201 and Pulp 204, where the specification says 202."""
 _FINAL = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
-_PIECE_BYTES = 64 * 1024  # must be taken within one time-out
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """What becomes a blob.
-
-    Attributes:
-        source: of its bytes.
-        digest: of all of them.
-        size: in bytes.
-        report: is told how many of them were sent.
-    """
-
-    source: Positioned
-    digest: str
-    size: int
-    report: Callable[[int], None] = field(default=lambda _count: None, repr=False)
-
-
-class _Stretch:
-    """Bytes of a blob as the body of a request, which may be sent twice; few of them are held at a time."""
-
-    def __init__(self, content: Content, places: range) -> None:
-        self._content = content
-        self._places = places
-
-    def __iter__(self) -> Iterator[bytes]:
-        stop = self._places.stop
-        for offset in range(self._places.start, stop, _PIECE_BYTES):
-            piece = bytearray(min(_PIECE_BYTES, stop - offset))
-            self._content.source.read_at(offset, memoryview(piece))
-            yield bytes(piece)
-            self._content.report(offset + len(piece))
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +98,7 @@ def send_part(registry: Registry, content: Content, at: Upload, part: range) -> 
         RefusedError: it takes no such chunk.
         RegistryError: it takes nothing of us.
     """
-    with registry.asked("PATCH", at.url, _headers(content, part), _Stretch(content, part)) as response:
+    with registry.asked("PATCH", at.url, _headers(content, part), Stretch(content, part)) as response:
         _verify_taken(registry, response, at)
         return replace(at, url=_location(registry, response, at.url), done=_arrived(response, part))
 
@@ -150,7 +114,7 @@ def end_upload(registry: Registry, content: Content, at: Upload, part: range) ->
     # it may go through all of it again before it answers
     more_s = content.size / LIMITS.push_end_bytes_per_s
     url = f"{at.url}{'&' if '?' in at.url else '?'}digest={content.digest}"
-    sent = _Stretch(content, part)
+    sent = Stretch(content, part)
     with registry.asked("PUT", url, _headers(content, part), sent, more_s=more_s) as response:
         _verify_taken(registry, response, at)
 

@@ -9,8 +9,8 @@ from binary_split.config import LIMITS
 from binary_split.transports.http_pool import PassingError
 from binary_split.transports.registry import Registry
 from binary_split.transports.tries import Tries, patiently
+from binary_split.transports.upload_content import Content
 from binary_split.transports.upload_requests import (
-    Content,
     RefusedError,
     Upload,
     begin_upload,
