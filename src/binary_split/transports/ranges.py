@@ -4,45 +4,25 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import urljoin, urlsplit
 
 from binary_split.config import LIMITS
-from binary_split.errors import (
-    ArchiveChangedError,
-    ArchiveUnreachableError,
-    ArchiveUnreadableError,
-    ConfigError,
-)
-from binary_split.transports.answers import (
-    REDIRECTS,
-    parse_part,
-    parse_validator,
-    verify_answered,
-    verify_status,
-)
-from binary_split.transports.http_pool import (
-    Access,
-    PassingError,
-    asked,
-    make_pool,
-    origin_of,
-    verify_url,
-)
+from binary_split.errors import ArchiveChangedError, ArchiveUnreachableError, ArchiveUnreadableError
+from binary_split.transports.address import Address
+from binary_split.transports.answers import parse_part, parse_validator
+from binary_split.transports.http_pool import Access, PassingError
 from binary_split.transports.open_sockets import OpenSockets
-from binary_split.transports.options import HttpOptions, Note, without_query
+from binary_split.transports.options import HttpOptions, Note
 from binary_split.transports.pace import ReadingPace
 from binary_split.transports.patience import ask_patiently
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
-_REFUSALS = range(400, 500)
 _T = TypeVar("_T")
 
 
@@ -108,23 +88,17 @@ class RangeClient:
         access: Access | None = None,
         opened: OpenSockets | None = None,
     ) -> None:
-        self._url = self._led_to = url
-        self._insecure_http = options.insecure_http
+        self._open = opened or OpenSockets()
+        self._address = Address(url, options, access, self._open)
         self._note = options.note
-        verify_url(url, insecure_http=options.insecure_http)
-        self._access = access
         self._pace = ReadingPace(options.bytes_per_s)
         self._ended = ended
         self.last_byte = time.monotonic()
-        self._open = opened or OpenSockets()
-        self._anyone = self._own = make_pool(replace(options, client_certificate=None), self._open)
-        if options.client_certificate is not None:
-            self._own = make_pool(options, self._open)
 
     def beside(self, url: str) -> RangeClient:
         """Return what asks for another file of the same server, over the same connections."""
         other = copy(self)
-        other._url = other._led_to = url  # noqa: SLF001 - of the same class
+        other._address = self._address.beside(url)  # noqa: SLF001 - of the same class
         return other
 
     def cut(self) -> None:
@@ -141,8 +115,7 @@ class RangeClient:
 
     def close(self) -> None:
         """Close the connections that are not in use."""
-        self._own.clear()
-        self._anyone.clear()
+        self._address.clear()
 
     def find(self, patience_s: float) -> Representation:
         """Find the file, through redirects, and read its first block: whoever opens an archive wants that.
@@ -186,14 +159,10 @@ class RangeClient:
             self._patiently(lambda: self._fetch(file, offset, part), patience_s)
         return part.content  # not copied: many are held
 
-    @property
-    def _name(self) -> str:
-        return without_query(self._url)
-
     def _patiently(self, ask: Callable[[], _T], patience_s: float, note: Note | None = None) -> _T:
         return ask_patiently(
             ask,
-            what=self._name,
+            what=self._address.name,
             patience_s=patience_s,
             ended=self._ended,
             last_byte=lambda: self.last_byte,
@@ -204,10 +173,10 @@ class RangeClient:
         """Return the file, with as much of its first block as comes now."""
         file: Representation | None = None
         try:
-            with self._given({"Range": f"bytes=0-{len(head.content) - 1}"}) as response:
+            with self._address.asked({"Range": f"bytes=0-{len(head.content) - 1}"}) as response:
                 if response.status != HTTPStatus.PARTIAL_CONTENT:
                     raise ArchiveUnreadableError(
-                        f"the server of {self._name} gives no parts of it",
+                        f"the server of {self._address.name} gives no parts of it",
                         hint="Copy the archive to this machine, or let the server answer range requests.",
                     )
                 part = parse_part(response)
@@ -227,41 +196,14 @@ class RangeClient:
         wanted = {"Range": f"bytes={first}-{last}"}
         if file.validator:
             wanted["If-Range"] = file.validator
-        with self._given(wanted) as response:
+        with self._address.asked(wanted) as response:
             if response.status != HTTPStatus.PARTIAL_CONTENT:  # that is how If-Range says: another one
-                raise ArchiveChangedError(f"{self._name} is another file than it was")
+                raise ArchiveChangedError(f"{self._address.name} is another file than it was")
             given = parse_part(response)
             if given.total != file.size or parse_validator(response) not in {file.validator, ""}:
-                raise ArchiveChangedError(f"{self._name} is another file than it was")
+                raise ArchiveChangedError(f"{self._address.name} is another file than it was")
             given.verify_is(first, last)
             self._read(response, part)
-
-    @contextmanager
-    def _given(self, headers: dict[str, str]) -> Iterator[BaseHTTPResponse]:
-        """Give an answer with bytes of the file, from where its address leads.
-
-        Where that was is asked first. It may be good for minutes only, as object stores sign it, or be one of
-        many servers: when it fails the file's own address says anew where to go.
-        """
-        known = url = self._led_to
-        try:
-            for _hop in range(LIMITS.http_redirects + 2):
-                with self._asked(url, headers) as response:
-                    if response.status in REDIRECTS:
-                        url = self._follow(url, response.headers.get("Location", ""))
-                        continue
-                    verify_answered(response)
-                    if response.status in _REFUSALS and url == known != self._url:
-                        known = url = self._url
-                        continue
-                    verify_status(response, self._name)
-                    self._led_to = url
-                    yield response
-                    return
-        except PassingError:
-            self._led_to = self._url
-            raise
-        raise ArchiveUnreadableError(f"{self._name} leads from one address to the next without an end")
 
     def _read(self, response: BaseHTTPResponse, part: _Part) -> None:
         """Put to a part what comes, as it comes, until it is whole."""
@@ -277,21 +219,3 @@ class RangeClient:
             if fresh >= least or not part.missing:
                 self.last_byte, fresh = time.monotonic(), 0
             self._pace.wait(len(piece), self._ended)
-
-    def _follow(self, url: str, location: str) -> str:
-        """Return where a redirect leads: never from https to http, and nowhere with a password."""
-        target = urljoin(url, location)
-        words = f"{self._name} leads to an address that is not safe"
-        if not location or (urlsplit(url).scheme, urlsplit(target).scheme) == ("https", "http"):
-            raise ArchiveUnreadableError(f"{words}: {without_query(target)[:200]}")
-        try:
-            verify_url(target, insecure_http=self._insecure_http)
-        except ConfigError as error:
-            raise ArchiveUnreadableError(f"{words}: {error}") from error
-        return target
-
-    def _asked(self, url: str, headers: dict[str, str]) -> AbstractContextManager[BaseHTTPResponse]:
-        """Give the answer to a GET; who we are is said to the file's own origin alone."""
-        is_own = origin_of(url) == origin_of(self._url)
-        pool = self._own if is_own else self._anyone
-        return asked(pool, self._open, "GET", url, headers, access=self._access if is_own else None)
