@@ -34,8 +34,9 @@ from binary_split.keyservice.state import create_state, open_state
 from binary_split.keyservice.store import Store
 from binary_split.model import Fragment
 from binary_split.oci.publisher_key import PrivateKey
-from binary_split.transports import ArchiveLocation, HttpLocation, places
+from binary_split.transports import ArchiveLocation, HttpLocation
 from binary_split.transports.options import HttpOptions
+from binary_split.transports.web import places
 from binary_split.unlock.states import State
 from tests.archives import FRAGMENT, make_sealed
 from tests.keyservice.running import running

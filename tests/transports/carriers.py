@@ -15,9 +15,9 @@ from binary_split.oci.blob import hash_bytes
 from binary_split.transports import ArchiveLocation, parse_location
 from binary_split.transports.options import HttpOptions
 from binary_split.transports.part_list import SUFFIX, ArchivePart, part_name, serialise_part_list
-from binary_split.transports.pushing import push_archive
-from binary_split.transports.reference import RegistryReference
-from binary_split.transports.registry import Registry
+from binary_split.transports.registry.client import Registry
+from binary_split.transports.registry.pushing import push_archive
+from binary_split.transports.registry.reference import RegistryReference
 
 _PART_BYTES = 1_500_000
 _NUMBERS = itertools.count(1)

@@ -92,8 +92,6 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def set_limits(monkeypatch: pytest.MonkeyPatch, limits: Limits) -> None:
     """Have all transports keep these."""
-    import binary_split.transports.http
-    import binary_split.transports.registry  # noqa: F401 - all that have limits are there now
 
     for name, module in list(sys.modules.items()):
         if name.startswith("binary_split.transports.") and hasattr(module, "LIMITS"):

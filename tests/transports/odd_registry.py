@@ -14,9 +14,9 @@ from pathlib import Path
 
 from bed.fault_server import FaultServer, Peer, head
 from binary_split.transports.options import HttpOptions
-from binary_split.transports.pushing import push_archive
-from binary_split.transports.reference import RegistryReference
-from binary_split.transports.registry import Registry
+from binary_split.transports.registry.client import Registry
+from binary_split.transports.registry.pushing import push_archive
+from binary_split.transports.registry.reference import RegistryReference
 
 BLOBS, UPLOADS = "/v2/drone/blobs/", "/v2/drone/blobs/uploads/"
 

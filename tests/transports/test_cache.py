@@ -23,10 +23,10 @@ from binary_split.archive.age import FragmentIdentity, open_age
 from binary_split.config import LIMITS, MIB
 from binary_split.errors import ArchiveDamagedError
 from binary_split.model import Fragment
-from binary_split.transports import cache_folder
-from binary_split.transports.cache_folder import CacheFolder
-from binary_split.transports.http import open_http
 from binary_split.transports.options import CacheOptions, HttpOptions
+from binary_split.transports.web import cache_folder
+from binary_split.transports.web.cache_folder import CacheFolder
+from binary_split.transports.web.source import open_http
 from tests.archives import FRAGMENT, make_sealed
 from tests.releases import seal_plain
 from tests.running import started
@@ -278,7 +278,7 @@ def test_nothing_of_a_cbc_archive_is_kept_for_no_piece_of_it_proves_itself(
 _WRITER = """
 import sys
 from pathlib import Path
-from binary_split.transports.cache_folder import CacheFolder
+from binary_split.transports.web.cache_folder import CacheFolder
 
 folder = CacheFolder(Path(sys.argv[1]), max_bytes=int(sys.argv[2]), own=sys.argv[3], note=print)
 print("ready", flush=True)

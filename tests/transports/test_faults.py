@@ -43,11 +43,11 @@ from binary_split.errors import (
 )
 from binary_split.oci.blob import hash_bytes
 from binary_split.transports import ArchiveLocation, open_source, parse_location
-from binary_split.transports.artifact import serialise_manifest
 from binary_split.transports.options import HttpOptions
-from binary_split.transports.ranges import RangeClient
-from binary_split.transports.reference import RegistryReference
-from binary_split.transports.registry import Registry
+from binary_split.transports.registry.artifact import serialise_manifest
+from binary_split.transports.registry.client import Registry
+from binary_split.transports.registry.reference import RegistryReference
+from binary_split.transports.web.ranges import RangeClient
 from tests.transports.conftest import SOON, set_limits
 
 _SAME = "as a web server's files: the same code reads them"

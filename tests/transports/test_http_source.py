@@ -28,11 +28,11 @@ from binary_split.errors import (
     ConfigError,
 )
 from binary_split.transports import open_source, parse_location
-from binary_split.transports.block import Block
-from binary_split.transports.http import HttpSource, open_http
 from binary_split.transports.options import HttpOptions, Mirror
-from binary_split.transports.places import Place
-from binary_split.transports.ranges import RangeClient
+from binary_split.transports.web.block import Block
+from binary_split.transports.web.places import Place
+from binary_split.transports.web.ranges import RangeClient
+from binary_split.transports.web.source import HttpSource, open_http
 from tests.transports.conftest import SOON, set_limits
 
 SIZE = 5 * MIB + 4321
@@ -396,7 +396,7 @@ def test_a_source_that_is_closed_while_it_is_read_leaves_no_thread(
             closing.start()
             closing.join(0.1)
 
-    monkeypatch.setattr("binary_split.transports.http.Block", Asked)
+    monkeypatch.setattr("binary_split.transports.web.source.Block", Asked)
     with suppress(ArchiveUnreachableError):
         source.read_at(4 * MIB, memoryview(bytearray(1)))
     closing.join(5)

@@ -18,10 +18,16 @@ from bed.certs import Identity, make_leaf
 from bed.fault_server import FaultServer, Peer, Script, answer, head
 from binary_split.errors import ArchiveUnreachableError, ArchiveUnreadableError, RegistryError
 from binary_split.transports import open_source, parse_location
-from binary_split.transports.credentials import AccessToken, AnyLogin, Login, RefreshToken, find_login
 from binary_split.transports.options import HttpOptions
-from binary_split.transports.reference import RegistryReference
-from binary_split.transports.registry import Registry
+from binary_split.transports.registry.client import Registry
+from binary_split.transports.registry.credentials import (
+    AccessToken,
+    AnyLogin,
+    Login,
+    RefreshToken,
+    find_login,
+)
+from binary_split.transports.registry.reference import RegistryReference
 from tests.transports.conftest import SOON, set_limits
 
 pytestmark = pytest.mark.usefixtures("nobody")

@@ -27,9 +27,10 @@ from binary_split.errors import (
     ConfigError,
 )
 from binary_split.model import Fragment
-from binary_split.transports import open_source, parse_location, places, ranges
+from binary_split.transports import open_source, parse_location
 from binary_split.transports.mirrors import find_mirrors, parse_mirrors
 from binary_split.transports.options import CacheOptions, HttpOptions, Mirror
+from binary_split.transports.web import places, ranges
 from tests.archives import FRAGMENT
 from tests.commandline import CommandLine
 from tests.lending import lent

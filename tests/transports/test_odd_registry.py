@@ -11,7 +11,7 @@ import urllib3
 
 from bed.fault_server import FaultServer
 from bed.registry import PrivateRegistry
-from binary_split.transports.artifact import MANIFEST, serialise_manifest
+from binary_split.transports.registry.artifact import MANIFEST, serialise_manifest
 from tests.transports.odd_registry import BLOBS, UPLOADS, OddRegistry
 
 CONTENT, WHOLE = b"of no special kind", b"whole"

@@ -7,8 +7,10 @@ from dataclasses import replace
 import pytest
 
 from binary_split.errors import ArchiveUnreachableError
-from binary_split.transports import open_source, parse_location, patience, places, registry_source
+from binary_split.transports import open_source, parse_location
 from binary_split.transports.options import HttpOptions
+from binary_split.transports.registry import source as registry_source
+from binary_split.transports.web import patience, places
 from tests.transports.conftest import SOON
 
 

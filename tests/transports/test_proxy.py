@@ -23,8 +23,8 @@ from binary_split.errors import (
     SecretFileError,
 )
 from binary_split.transports import open_source, parse_location
-from binary_split.transports.http import open_http
 from binary_split.transports.options import HttpOptions
+from binary_split.transports.web.source import open_http
 from tests.lending import lent
 from tests.transports.carriers import RegistryCarrier
 

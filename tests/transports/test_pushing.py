@@ -14,9 +14,9 @@ from bed.fault_server import FaultServer, Peer, Script, answer
 from binary_split.config import MIB
 from binary_split.errors import ArchiveUnreachableError, RegistryError
 from binary_split.transports.options import HttpOptions
-from binary_split.transports.pushing import push_archive
-from binary_split.transports.reference import RegistryReference
-from binary_split.transports.registry import Registry
+from binary_split.transports.registry.client import Registry
+from binary_split.transports.registry.pushing import push_archive
+from binary_split.transports.registry.reference import RegistryReference
 from tests.transports.conftest import SOON, set_limits
 from tests.transports.odd_registry import (
     UPLOADS,

@@ -24,11 +24,11 @@ from bed.registry import PASSWORD, PrivateRegistry
 from binary_split.config import MIB
 from binary_split.errors import ArchiveUnreachableError, ArchiveUnreadableError, ConfigError, RegistryError
 from binary_split.transports import open_source, parse_location
-from binary_split.transports.artifact import ARTIFACT, INDEX, MANIFEST, serialise_manifest
 from binary_split.transports.options import HttpOptions
-from binary_split.transports.pushing import push_archive
-from binary_split.transports.reference import RegistryReference
-from binary_split.transports.registry import Registry
+from binary_split.transports.registry.artifact import ARTIFACT, INDEX, MANIFEST, serialise_manifest
+from binary_split.transports.registry.client import Registry
+from binary_split.transports.registry.pushing import push_archive
+from binary_split.transports.registry.reference import RegistryReference
 from tests.archives import FRAGMENT
 from tests.commandline import CommandLine
 from tests.docs.test_json import assert_is_as_documented

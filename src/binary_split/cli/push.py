@@ -39,9 +39,9 @@ def push(
     It goes there as it is, sealed: registries, their mirrors and caches carry it like any image. The login is
     that of `docker login` or `podman login`.
     """
-    from binary_split.transports.pushing import push_archive
-    from binary_split.transports.reference import RegistryReference
-    from binary_split.transports.registry import Registry
+    from binary_split.transports.registry.client import Registry
+    from binary_split.transports.registry.pushing import push_archive
+    from binary_split.transports.registry.reference import RegistryReference
 
     reference = RegistryReference.parse(place)
     with open_source(archive) as source:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from binary_split.archive.positioned import SharedBytes, Stretches
 
 if TYPE_CHECKING:
-    from binary_split.transports.http import HttpSource
+    from binary_split.transports.web.source import HttpSource
 
 
 class KeptSource:

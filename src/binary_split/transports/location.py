@@ -17,9 +17,9 @@ from binary_split.transports.options import HttpOptions, without_query
 from binary_split.transports.part_list import is_first_part, whole_name
 
 if TYPE_CHECKING:
-    from binary_split.transports.http import HttpSource
     from binary_split.transports.keeping import SourceView
     from binary_split.transports.parts import PartsSource
+    from binary_split.transports.web.source import HttpSource
 
     Source = FileSource | HttpSource | PartsSource | SourceView
     """A seekable byte source, which any number of threads may read at once."""
@@ -80,10 +80,10 @@ def open_source(location: ArchiveLocation, *, once: bool = False) -> Source:
 
 def _open_remote(location: HttpLocation) -> HttpSource:
     if location.url.startswith(_REGISTRY):
-        from binary_split.transports.registry_source import open_registry
+        from binary_split.transports.registry.source import open_registry
 
         return open_registry(location.url, location.options)
-    from binary_split.transports.http import open_http
+    from binary_split.transports.web.source import open_http
 
     return open_http(location.url, location.options)
 

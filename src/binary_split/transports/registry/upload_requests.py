@@ -15,11 +15,11 @@ from urllib.parse import urljoin
 
 from binary_split.config import LIMITS
 from binary_split.errors import RegistryError
-from binary_split.transports.answers import REDIRECTS, verify_answered
-from binary_split.transports.http_pool import PassingError, origin_of
-from binary_split.transports.refusals import refused
-from binary_split.transports.registry import Registry
-from binary_split.transports.upload_content import Content, Stretch
+from binary_split.transports.registry.client import Registry
+from binary_split.transports.registry.refusals import refused
+from binary_split.transports.registry.upload_content import Content, Stretch
+from binary_split.transports.web.answers import REDIRECTS, verify_answered
+from binary_split.transports.web.http_pool import PassingError, origin_of
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse

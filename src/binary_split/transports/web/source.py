@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING
 from binary_split.archive.crew import Crew, Job
 from binary_split.archive.positioned import SharedBytes, Stretches
 from binary_split.config import LIMITS
-from binary_split.transports.block import Block, block_starts
-from binary_split.transports.http_pool import verify_url
 from binary_split.transports.mirrors import find_mirrors
 from binary_split.transports.options import HttpOptions
-from binary_split.transports.parts_client import PartsClient, is_first_part_at
-from binary_split.transports.places import Part, Place, Places
-from binary_split.transports.ranges import RangeClient
+from binary_split.transports.web.block import Block, block_starts
+from binary_split.transports.web.http_pool import verify_url
+from binary_split.transports.web.parts_client import PartsClient, is_first_part_at
+from binary_split.transports.web.places import Part, Place, Places
+from binary_split.transports.web.ranges import RangeClient
 
 if TYPE_CHECKING:
-    from binary_split.transports.cache import BlockCache
+    from binary_split.transports.web.cache import BlockCache
 
 _END_BYTES = 128 * 1024
 """In which the last chunk of an archive lies, whatever its format."""
@@ -185,7 +185,7 @@ class HttpSource(SharedBytes):
         block.content, block.place = head.content, head.place
         block.is_kept = True  # as it comes each time, it need not be
         if options.cache is not None:
-            from binary_split.transports.cache import open_cache
+            from binary_split.transports.web.cache import open_cache
 
             self._cache = open_cache(options, head.content, self.size)
 

@@ -8,13 +8,13 @@ from functools import partial
 
 from binary_split.config import LIMITS
 from binary_split.errors import ArchiveError, ConfigError
-from binary_split.transports.http import HttpSource
 from binary_split.transports.mirrors import find_mirrors
 from binary_split.transports.options import HttpOptions
-from binary_split.transports.places import Place, Places
-from binary_split.transports.ranges import RangeClient
-from binary_split.transports.reference import RegistryReference
-from binary_split.transports.registry import Registry
+from binary_split.transports.registry.client import Registry
+from binary_split.transports.registry.reference import RegistryReference
+from binary_split.transports.web.places import Place, Places
+from binary_split.transports.web.ranges import RangeClient
+from binary_split.transports.web.source import HttpSource
 
 
 def open_registry(text: str, options: HttpOptions) -> HttpSource:

@@ -16,8 +16,8 @@ from binary_split.errors import (
     ConfigError,
 )
 from binary_split.transports.options import Note, without_query
-from binary_split.transports.parts_client import PartsClient
-from binary_split.transports.ranges import RangeClient, Representation
+from binary_split.transports.web.parts_client import PartsClient
+from binary_split.transports.web.ranges import RangeClient, Representation
 
 Opener = Callable[[threading.Event], RangeClient | PartsClient]
 """Makes the client of a place, which is to wait for nothing once the event is set."""

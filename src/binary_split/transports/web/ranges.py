@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 from binary_split.config import LIMITS
 from binary_split.errors import ArchiveChangedError, ArchiveUnreachableError, ArchiveUnreadableError
-from binary_split.transports.address import Address
-from binary_split.transports.answers import parse_part, parse_validator
-from binary_split.transports.http_pool import Access, PassingError
-from binary_split.transports.open_sockets import OpenSockets
 from binary_split.transports.options import HttpOptions, Note
-from binary_split.transports.pace import ReadingPace
-from binary_split.transports.patience import ask_patiently
+from binary_split.transports.web.address import Address
+from binary_split.transports.web.answers import parse_part, parse_validator
+from binary_split.transports.web.http_pool import Access, PassingError
+from binary_split.transports.web.open_sockets import OpenSockets
+from binary_split.transports.web.pace import ReadingPace
+from binary_split.transports.web.patience import ask_patiently
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse

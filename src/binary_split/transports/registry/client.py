@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 from binary_split.config import LIMITS
 from binary_split.errors import ArchiveUnreadableError, RegistryError
 from binary_split.oci.blob import hash_bytes
-from binary_split.transports.answers import verify_answered
-from binary_split.transports.artifact import INDEX, MANIFEST, parse_index, parse_manifest
-from binary_split.transports.credentials import find_login
-from binary_split.transports.http_pool import Body, asked, verify_url
-from binary_split.transports.open_sockets import OpenSockets
 from binary_split.transports.options import HttpOptions
-from binary_split.transports.own_pools import OwnPools
-from binary_split.transports.patience import ask_patiently
-from binary_split.transports.ranges import RangeClient
-from binary_split.transports.reference import RegistryReference
-from binary_split.transports.refusals import refused
-from binary_split.transports.registry_access import RegistryAccess
+from binary_split.transports.registry.access import RegistryAccess
+from binary_split.transports.registry.artifact import INDEX, MANIFEST, parse_index, parse_manifest
+from binary_split.transports.registry.credentials import find_login
+from binary_split.transports.registry.reference import RegistryReference
+from binary_split.transports.registry.refusals import refused
+from binary_split.transports.web.answers import verify_answered
+from binary_split.transports.web.http_pool import Body, asked, verify_url
+from binary_split.transports.web.open_sockets import OpenSockets
+from binary_split.transports.web.own_pools import OwnPools
+from binary_split.transports.web.patience import ask_patiently
+from binary_split.transports.web.ranges import RangeClient
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse

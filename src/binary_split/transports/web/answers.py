@@ -8,8 +8,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from binary_split.errors import ArchiveUnreadableError
-from binary_split.transports.http_pool import PassingError
-from binary_split.transports.proxy import HINT as PROXY_HINT
+from binary_split.transports.web.http_pool import PassingError
+from binary_split.transports.web.proxy import HINT as PROXY_HINT
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse

@@ -14,8 +14,8 @@ from binary_split.archive.age import read_header, read_nonce
 from binary_split.config import LIMITS
 from binary_split.errors import ArchiveError
 from binary_split.oci.blob import hash_bytes
-from binary_split.transports.cache_folder import CacheFolder
 from binary_split.transports.options import HttpOptions
+from binary_split.transports.web.cache_folder import CacheFolder
 
 _DIGEST_BYTES = 32
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from binary_split.errors import RegistryError
 from binary_split.oci.blob import hash_bytes
-from binary_split.transports.reference import RegistryReference
+from binary_split.transports.registry.reference import RegistryReference
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"

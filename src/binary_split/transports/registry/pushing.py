@@ -12,16 +12,16 @@ from binary_split.archive.positioned import Positioned
 from binary_split.config import LIMITS
 from binary_split.model import Progress, ProgressSink
 from binary_split.oci.blob import hash_bytes
-from binary_split.transports.answers import verify_answered
-from binary_split.transports.artifact import EMPTY_CONTENT, MANIFEST, serialise_manifest
 from binary_split.transports.location import open_source
 from binary_split.transports.part_list import is_first_part, whole_name
-from binary_split.transports.refusals import refused
-from binary_split.transports.registry import Registry
-from binary_split.transports.tries import patiently
-from binary_split.transports.upload_content import Content
-from binary_split.transports.upload_requests import TAKEN, has_blob
-from binary_split.transports.uploads import upload
+from binary_split.transports.registry.artifact import EMPTY_CONTENT, MANIFEST, serialise_manifest
+from binary_split.transports.registry.client import Registry
+from binary_split.transports.registry.refusals import refused
+from binary_split.transports.registry.tries import patiently
+from binary_split.transports.registry.upload_content import Content
+from binary_split.transports.registry.upload_requests import TAKEN, has_blob
+from binary_split.transports.registry.uploads import upload
+from binary_split.transports.web.answers import verify_answered
 
 
 def push_archive(archive: Path, registry: Registry, *, report: ProgressSink) -> str:

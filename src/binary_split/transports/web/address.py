@@ -9,11 +9,11 @@ from urllib.parse import urljoin, urlsplit
 
 from binary_split.config import LIMITS
 from binary_split.errors import ArchiveUnreadableError, ConfigError
-from binary_split.transports.answers import REDIRECTS, verify_answered, verify_status
-from binary_split.transports.http_pool import Access, PassingError, asked, origin_of, verify_url
-from binary_split.transports.open_sockets import OpenSockets
 from binary_split.transports.options import HttpOptions, without_query
-from binary_split.transports.own_pools import OwnPools
+from binary_split.transports.web.answers import REDIRECTS, verify_answered, verify_status
+from binary_split.transports.web.http_pool import Access, PassingError, asked, origin_of, verify_url
+from binary_split.transports.web.open_sockets import OpenSockets
+from binary_split.transports.web.own_pools import OwnPools
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import urllib3
 
-from binary_split.transports.http_pool import make_pool, origin_of
-from binary_split.transports.open_sockets import OpenSockets
 from binary_split.transports.options import HttpOptions
+from binary_split.transports.web.http_pool import make_pool, origin_of
+from binary_split.transports.web.open_sockets import OpenSockets
 
 
 class OwnPools:

@@ -17,12 +17,12 @@ from urllib.parse import urlencode
 
 from binary_split.config import LIMITS
 from binary_split.errors import ConfigError, RegistryError
-from binary_split.transports.answers import verify_answered
-from binary_split.transports.credentials import AccessToken, AnyLogin, Login, RefreshToken
-from binary_split.transports.http_pool import send, verify_url
-from binary_split.transports.open_sockets import OpenSockets
-from binary_split.transports.own_pools import OwnPools
-from binary_split.transports.refusals import refused
+from binary_split.transports.registry.credentials import AccessToken, AnyLogin, Login, RefreshToken
+from binary_split.transports.registry.refusals import refused
+from binary_split.transports.web.answers import verify_answered
+from binary_split.transports.web.http_pool import send, verify_url
+from binary_split.transports.web.open_sockets import OpenSockets
+from binary_split.transports.web.own_pools import OwnPools
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse

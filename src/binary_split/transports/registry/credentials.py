@@ -17,7 +17,7 @@ from typing import Any
 from binary_split.config import LIMITS, child_environment
 from binary_split.environment import containers_auth_files, docker_config_folder
 from binary_split.errors import ConfigError, RegistryError
-from binary_split.transports.reference import RegistryReference
+from binary_split.transports.registry.reference import RegistryReference
 
 _IS_TOKEN = "<token>"  # noqa: S105 - that is how a helper says that the secret is one
 

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from binary_split.config import LIMITS
 from binary_split.errors import ArchiveUnreachableError
-from binary_split.transports.http_pool import PassingError
-from binary_split.transports.patience import pause_s
+from binary_split.transports.web.http_pool import PassingError
+from binary_split.transports.web.patience import pause_s
 
 _T = TypeVar("_T")
 

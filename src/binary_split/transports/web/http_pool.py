@@ -15,9 +15,9 @@ import urllib3.exceptions
 from binary_split.config import LIMITS
 from binary_split.errors import ArchiveUnreadableError, ConfigError
 from binary_split.tls import trust
-from binary_split.transports.open_sockets import OpenSockets
 from binary_split.transports.options import HttpOptions, without_query
-from binary_split.transports.proxy import explain_refusal, make_proxied_pool
+from binary_split.transports.web.open_sockets import OpenSockets
+from binary_split.transports.web.proxy import explain_refusal, make_proxied_pool
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse

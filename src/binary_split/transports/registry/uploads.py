@@ -6,11 +6,10 @@ from functools import partial
 from http import HTTPStatus
 
 from binary_split.config import LIMITS
-from binary_split.transports.http_pool import PassingError
-from binary_split.transports.registry import Registry
-from binary_split.transports.tries import Tries, patiently
-from binary_split.transports.upload_content import Content
-from binary_split.transports.upload_requests import (
+from binary_split.transports.registry.client import Registry
+from binary_split.transports.registry.tries import Tries, patiently
+from binary_split.transports.registry.upload_content import Content
+from binary_split.transports.registry.upload_requests import (
     RefusedError,
     Upload,
     begin_upload,
@@ -19,6 +18,7 @@ from binary_split.transports.upload_requests import (
     resume_upload,
     send_part,
 )
+from binary_split.transports.web.http_pool import PassingError
 
 _TOO_LARGE = {HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE}
 

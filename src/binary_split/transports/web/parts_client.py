@@ -12,7 +12,7 @@ from binary_split.config import LIMITS
 from binary_split.errors import ArchiveUnreadableError
 from binary_split.transports.options import HttpOptions, without_query
 from binary_split.transports.part_list import SUFFIX, ArchivePart, is_first_part, parse_part_list, part_name
-from binary_split.transports.ranges import RangeClient, Representation
+from binary_split.transports.web.ranges import RangeClient, Representation
 
 
 def is_first_part_at(url: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from binary_split.archive.crew import Job
 from binary_split.config import LIMITS
-from binary_split.transports.places import Place
+from binary_split.transports.web.places import Place
 
 
 class Block:

@@ -11,8 +11,8 @@ from typing import TypeVar
 
 from binary_split.config import LIMITS
 from binary_split.errors import ArchiveUnreachableError
-from binary_split.transports.http_pool import PassingError
 from binary_split.transports.options import Note
+from binary_split.transports.web.http_pool import PassingError
 
 _T = TypeVar("_T")
 _MOST_DOUBLINGS = 16
