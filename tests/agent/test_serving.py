@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 
 from bed.certs import make_authority, make_leaf
+from binary_split.agent.settings import parse_agent_settings
+from binary_split.transports import HttpLocation
+from binary_split.transports.options import HttpOptions
 from tests.agent.clients import Client
 from tests.agent.places import AGENT_TOKEN, Place
 from tests.commandline import CommandLine
@@ -136,6 +139,10 @@ def test_a_state_folder_has_one_agent(place: Place, cli: CommandLine) -> None:
         ('archives = {"A B" = "x"}', "not a name of an archive"),
         ('archives = {a = {version = "1"}}', "has no path"),
         ('archives = {a = {path = "x", version = "/"}}', "version is none"),
+        (
+            'archives = {a = {path = "x", insecure_http = 1}}',
+            r"[agent.archives.a] insecure_http must be true",
+        ),
     ],
 )
 def test_a_wrong_table_is_refused_and_named(cli: CommandLine, tmp_path: Path, line: str, words: str) -> None:
@@ -143,6 +150,19 @@ def test_a_wrong_table_is_refused_and_named(cli: CommandLine, tmp_path: Path, li
     config.write_text(f"[agent]\n{line}\n")
     configured = cli.with_environment(BINARY_SPLIT_CONFIG=str(config))
     configured.run("agent", "serve", "--unix", tmp_path / "s", timeout_s=20).assert_failed(3, words)
+
+
+def test_an_archive_says_of_its_server_what_differs_from_all_others() -> None:
+    near = {"path": "https://b.example/1.age", "ca_file": "b.pem", "insecure_http": True}
+    options = HttpOptions(ca_file=Path("site.pem"), proxy="http://proxy:3128")
+    agent = parse_agent_settings({"archives": {"far": "https://a.example/1.age", "near": near}}, options)
+    places = [agent.choose(name).path for name in ("far", "near")]
+    assert all(isinstance(place, HttpLocation) for place in places)
+    said = [place.options for place in places if isinstance(place, HttpLocation)]
+    assert [(each.ca_file, each.proxy, each.insecure_http) for each in said] == [
+        (Path("site.pem"), "http://proxy:3128", False),
+        (Path("b.pem"), "http://proxy:3128", True),
+    ]
 
 
 def test_prometheus_is_told_of_unlocks_on_an_address_of_its_own(place: Place, cli: CommandLine) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from binary_split.agent.settings import parse_agent_settings
 from binary_split.config import load_settings
+from binary_split.transports.configured import configured
 from scripts.commands import Command, read_commands
 from tests.docs.pages import NOT_RUN, PAGES, SUBSTITUTIONS, TRIAL
 from tests.docs.shell_blocks import Block, parse_steps, pattern_of, read_blocks
@@ -73,7 +74,7 @@ def test_settings_that_are_shown_are_settings(block: Block, tmp_path: Path) -> N
     settings = load_settings({"BINARY_SPLIT_CONFIG": str(path)})
 
     assert tomllib.loads(path.read_text())
-    assert parse_agent_settings(settings.agent) is not None
+    assert parse_agent_settings(settings.agent, configured(settings)) is not None
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,6 @@ TABLE = {
     "proxy_login": "/etc/login",
     "limit_rate": "500k",
     "deadline": "6h",
-    "insecure_http": True,
 }
 
 
@@ -26,14 +25,19 @@ def test_the_table_says_how_servers_are_reached() -> None:
     options = configured(Settings(archive=TABLE))
     assert (options.ca_file, options.client_certificate) == (Path("/etc/ca.pem"), Path("/etc/client.pem"))
     assert (options.proxy, options.proxy_login_file) == ("http://proxy:3128", Path("/etc/login"))
-    assert (options.bytes_per_s, options.deadline_s, options.insecure_http) == (500_000, 21_600, True)
+    assert (options.bytes_per_s, options.deadline_s) == (500_000, 21_600)
 
 
 def test_an_option_comes_before_the_table_and_leaves_the_rest_of_it() -> None:
     given = ArchiveServers(proxy="http://other:1", limit_rate="2M")
     options = configured(Settings(archive=TABLE), given)
     assert (options.proxy, options.bytes_per_s) == ("http://other:1", 2_000_000)
-    assert (options.ca_file, options.deadline_s, options.insecure_http) == (Path("/etc/ca.pem"), 21_600, True)
+    assert (options.ca_file, options.deadline_s) == (Path("/etc/ca.pem"), 21_600)
+
+
+def test_plain_http_is_allowed_for_one_place_and_never_for_all() -> None:
+    assert not configured(Settings(archive=TABLE, insecure_http=True)).insecure_http
+    assert configured(Settings(archive=TABLE), insecure_http=True).insecure_http
 
 
 def test_a_file_of_settings_is_read(tmp_path: Path) -> None:
@@ -47,7 +51,7 @@ def test_a_file_of_settings_is_read(tmp_path: Path) -> None:
     [
         ({"proxies": "x"}, r"\[archive\]: no such setting: proxies"),
         ({"proxy": 5}, r"\[archive\] proxy must be a text"),
-        ({"insecure_http": "yes"}, r"\[archive\] insecure_http must be true or false"),
+        ({"insecure_http": True}, r"\[archive\]: no such setting: insecure_http"),
         ({"deadline": "soon"}, "not a time: 'soon'"),
         ({"deadline": ""}, "not a time: ''"),
         ({"limit_rate": "fast"}, "not a rate: 'fast'"),

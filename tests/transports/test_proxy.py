@@ -22,7 +22,7 @@ from binary_split.errors import (
     ConfigError,
     SecretFileError,
 )
-from binary_split.transports import open_source, parse_location
+from binary_split.transports import open_source
 from binary_split.transports.options import HttpOptions
 from binary_split.transports.web.source import open_http
 from tests.lending import lent
@@ -81,16 +81,18 @@ def test_an_archive_is_read_through_a_proxy(
 
 
 @pytest.mark.usefixtures("nobody")
-def test_an_artifact_is_read_through_a_proxy(
+def test_an_artifact_is_pushed_and_read_through_a_proxy(
     proxy: PrivateProxy, registry: PrivateRegistry, login: Path, tmp_path: Path
 ) -> None:
-    carrier = RegistryCarrier(tmp_path, registry, HttpOptions())
-    carrier.put(CONTENT)
-    before = len(proxy.passed())
     options = HttpOptions(proxy=proxy.url, proxy_login_file=login)
-    with open_source(parse_location(str(carrier.location), options)) as source:
+    carrier = RegistryCarrier(tmp_path, registry, options)
+    before = len(proxy.passed())
+    carrier.put(CONTENT)
+    pushed = len(proxy.passed())
+    assert pushed > before
+    with open_source(carrier.location) as source:
         assert source.read(100) == CONTENT[:100]
-    assert len(proxy.passed()) >= before + 2  # the manifest and a block
+    assert len(proxy.passed()) >= pushed + 2  # the manifest and a block
 
 
 @pytest.mark.parametrize("words", [None, "device:wrong"])

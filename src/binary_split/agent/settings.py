@@ -19,7 +19,7 @@ ARCHIVE_NAME = r"[a-z0-9][a-z0-9._-]{0,63}"
 _NAME = re.compile(ARCHIVE_NAME)
 _TABLE = "[agent]"
 _KNOWN = {"archives", "autostart", "default", "names", "resume", "token_file"}
-_KNOWN_OF_ARCHIVE = {"ca_file", "path", "version"}
+_KNOWN_OF_ARCHIVE = {"ca_file", "insecure_http", "path", "version"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,19 +122,23 @@ def parse_agent_settings(table: Mapping[str, Any], options: HttpOptions | None =
 
 def _parse_archive(name: str, row: object, options: HttpOptions) -> ArchiveChoice:
     """Parse ``NAME = "PATH"`` or ``NAME = {path = "PATH", version = "V", ca_file = "F"}``; or a URL."""
+    where = f"[agent.archives.{name}]"
     if not _NAME.fullmatch(name):
         raise ConfigError(f"not a name of an archive: {name[:80]!r}", hint=f"Write {ARCHIVE_NAME}.")
     table = {"path": row} if isinstance(row, str) else row
     if not isinstance(table, dict):
         raise ConfigError(f"[agent.archives] {name} must be a path or a table")
-    verify_known(f"[agent.archives.{name}]", table, _KNOWN_OF_ARCHIVE)
-    path, version = text_setting(table, "path", where=_TABLE), text_setting(table, "version", where=_TABLE)
+    verify_known(where, table, _KNOWN_OF_ARCHIVE)
+    path, version = text_setting(table, "path", where=where), text_setting(table, "version", where=where)
     if not path:
-        raise ConfigError(f"[agent.archives.{name}] has no path")
+        raise ConfigError(f"{where} has no path")
     if version is not None and not is_tag(version):
-        raise ConfigError(f"[agent.archives.{name}] version is none: {version[:80]!r}")
-    ca_file = path_setting(table, "ca_file", where=_TABLE)
-    options = replace(options, ca_file=ca_file or options.ca_file)
+        raise ConfigError(f"{where} version is none: {version[:80]!r}")
+    ca_file = path_setting(table, "ca_file", where=where)
+    insecure_http = table.get("insecure_http", False)
+    if not isinstance(insecure_http, bool):
+        raise ConfigError(f"{where} insecure_http must be true or false")
+    options = replace(options, ca_file=ca_file or options.ca_file, insecure_http=insecure_http)
     return ArchiveChoice(name, parse_location(path, options), version)
 
 

@@ -95,9 +95,7 @@ def _with_place(command: _Command, *, passes_insecure_http: bool) -> _Command:
             rest["insecure_http"] = insecure_http
         if archive is None:
             return command(archive=None, **rest)
-        given = ArchiveServers(
-            archive_ca, client_cert, proxy, proxy_login, limit_rate, deadline, insecure_http
-        )
+        given = ArchiveServers(archive_ca, client_cert, proxy, proxy_login, limit_rate, deadline)
         location = parse_location(archive, given.parse())
         if isinstance(location, HttpLocation):  # a file is read whatever the settings say
             options = configured(
@@ -105,6 +103,7 @@ def _with_place(command: _Command, *, passes_insecure_http: bool) -> _Command:
                 given,
                 cache=cache,
                 cache_size=cache_size,
+                insecure_http=insecure_http,
                 note=lambda text: warn(printable(text)),
             )
             location = HttpLocation(location.url, options)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from binary_split.config import LIMITS, Settings, path_setting, text_setting, verify_known
-from binary_split.errors import ConfigError
 from binary_split.sizes import parse_duration, parse_rate, parse_size
 from binary_split.transports.mirrors import parse_mirrors
 from binary_split.transports.options import CacheOptions, HttpOptions, Note, tell_nobody
@@ -27,7 +26,6 @@ class ArchiveServers:
         proxy_login: a file with the proxy's `USER:PASSWORD`.
         limit_rate: read no faster: bytes a second, or `500k`, `2M`, `1G`.
         deadline: give an archive up that was not read within `90s`, `30m`, `6h` or `2d`.
-        insecure_http: whether plain http to them is allowed beyond loopback.
     """
 
     ca_file: Path | None = None
@@ -36,17 +34,17 @@ class ArchiveServers:
     proxy_login: Path | None = None
     limit_rate: str | None = None
     deadline: str | None = None
-    insecure_http: bool = False
 
     def over(self, other: ArchiveServers) -> ArchiveServers:
         """Return what this says, and where it says nothing what another one does."""
         said = {field.name: getattr(self, field.name) for field in fields(self)}
-        return replace(other, **{name: value for name, value in said.items() if value not in (None, False)})
+        return replace(other, **{name: value for name, value in said.items() if value is not None})
 
-    def parse(self, note: Note = tell_nobody) -> HttpOptions:
+    def parse(self, *, insecure_http: bool = False, note: Note = tell_nobody) -> HttpOptions:
         """Return what it means.
 
         Args:
+            insecure_http: as `HttpOptions` has it; it is said of one place, never of all.
             note: as `HttpOptions` has it.
 
         Raises:
@@ -59,7 +57,7 @@ class ArchiveServers:
             proxy_login_file=self.proxy_login,
             bytes_per_s=None if self.limit_rate is None else parse_rate(self.limit_rate),
             deadline_s=None if self.deadline is None else parse_duration(self.deadline),
-            insecure_http=self.insecure_http,
+            insecure_http=insecure_http,
             note=note,
         )
 
@@ -70,6 +68,7 @@ def configured(
     *,
     cache: Path | None = None,
     cache_size: str | None = None,
+    insecure_http: bool = False,
     note: Note = tell_nobody,
 ) -> HttpOptions:
     """Return how servers are reached.
@@ -79,6 +78,7 @@ def configured(
         given: what comes before the settings.
         cache: the cache's folder, before the settings'.
         cache_size: how large it may be, before the settings'.
+        insecure_http: as `HttpOptions` has it.
         note: as `HttpOptions` has it.
 
     Raises:
@@ -87,8 +87,9 @@ def configured(
     folder, size = cache or settings.cache, cache_size or settings.cache_size
     max_bytes = LIMITS.cache_bytes if size is None else parse_size(size)
     said = _parse_table(settings.archive)
+    servers = said if given is None else given.over(said)
     return replace(
-        (said if given is None else given.over(said)).parse(note),
+        servers.parse(insecure_http=insecure_http, note=note),
         cache=CacheOptions(folder, max_bytes) if folder else None,
         mirrors=parse_mirrors(settings.mirrors),
     )
@@ -96,9 +97,6 @@ def configured(
 
 def _parse_table(table: Mapping[str, Any]) -> ArchiveServers:
     verify_known(_TABLE, table, {field.name for field in fields(ArchiveServers)})
-    insecure_http = table.get("insecure_http", False)
-    if not isinstance(insecure_http, bool):
-        raise ConfigError(f"{_TABLE} insecure_http must be true or false")
     return ArchiveServers(
         ca_file=path_setting(table, "ca_file", where=_TABLE),
         client_cert=path_setting(table, "client_cert", where=_TABLE),
@@ -106,5 +104,4 @@ def _parse_table(table: Mapping[str, Any]) -> ArchiveServers:
         proxy_login=path_setting(table, "proxy_login", where=_TABLE),
         limit_rate=text_setting(table, "limit_rate", where=_TABLE),
         deadline=text_setting(table, "deadline", where=_TABLE),
-        insecure_http=insecure_http,
     )
