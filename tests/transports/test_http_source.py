@@ -10,9 +10,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -30,8 +29,6 @@ from binary_split.errors import (
 from binary_split.transports import open_source, parse_location
 from binary_split.transports.options import HttpOptions, Mirror
 from binary_split.transports.web.block import Block
-from binary_split.transports.web.places import Place
-from binary_split.transports.web.ranges import RangeClient
 from binary_split.transports.web.source import HttpSource, open_http
 from tests.transports.conftest import SOON, set_limits
 
@@ -408,11 +405,25 @@ def test_a_place_that_was_too_late_once_may_be_in_time_again(monkeypatch: pytest
         peer.read_request()
         peer.drip(b"HTTP/1.1 206 Partial Content\r\nX: " + b"x" * 10_000, pause_s=0.05)
 
-    set_limits(monkeypatch, replace(SOON, http_read_timeout_s=0.3))
-    with FaultServer(drips, well) as server:
-        place = Place(bundle(server), partial(RangeClient, bundle(server), HttpOptions()))
-        ended = threading.Event()
-        with closing(place):
-            with pytest.raises(ArchiveUnreachableError):
-                place.find(ended, 0.1)
-            assert place.find(ended, 0.1).size == SIZE
+    limits = replace(SOON, http_read_timeout_s=0.3, mirror_patience_s=0.1, http_beat_s=0.05)
+    set_limits(monkeypatch, limits)
+    with FaultServer(drips, well) as mirror, FaultServer(well, refuses) as origin:
+        options = HttpOptions(mirrors=(Mirror(bundle(origin), (bundle(mirror),)),))
+        with open_http(bundle(origin), options) as source:
+            assert (len(mirror.requests), len(origin.requests)) == (1, 1)
+            assert read_all(source) == CONTENT
+        assert len(mirror.requests) > 5
+
+
+@pytest.mark.parametrize("prompt", [0, 200], ids=["header", "body"])
+def test_a_server_that_drips_from_the_start_is_given_up(monkeypatch: pytest.MonkeyPatch, prompt: int) -> None:
+    def drips(peer: Peer) -> None:
+        whole = answer(*part(peer.read_request()))
+        peer.send(whole[:prompt])
+        peer.drip(whole[prompt:], pause_s=0.02)
+
+    set_limits(monkeypatch, replace(SOON, http_read_timeout_s=0.3, fetch_deadline_s=0.3, http_beat_s=0.05))
+    started = time.monotonic()
+    with FaultServer(drips) as server, pytest.raises(ArchiveUnreachableError, match="cannot read"):
+        open_http(bundle(server))
+    assert time.monotonic() - started < 4

@@ -78,13 +78,13 @@ class OpenSockets:
             _shut_down(each)
 
     @contextmanager
-    def cut_after(self, seconds: float) -> Iterator[Callable[[], None]]:
-        """Cut them when the time is over, for the rest of the block, unless it has called what this gives."""
+    def cut_after(self, seconds: float) -> Iterator[None]:
+        """Cut them when the time is over, unless the block has ended."""
         timer = threading.Timer(seconds, self.cut)
         timer.daemon = True
         timer.start()
         try:
-            yield timer.cancel
+            yield
         finally:
             timer.cancel()
 

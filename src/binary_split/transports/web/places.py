@@ -55,8 +55,7 @@ class Place:
         """
         with self._lock:
             if self._file is None:
-                self.close()
-                self._client = self._opener(ended)  # anew: of one that was too late the connections are cut
+                self._client = self._client or self._opener(ended)
                 self._file = self._client.find(patience_s)
             return self._file
 
@@ -151,7 +150,7 @@ class Places:
         """
         self.verify_read_on()
         for place in self._all:
-            place.hurry(since, self._patience_s)
+            place.hurry(since, self._patience_with(place))
 
     def cut(self) -> None:
         """Wait for nothing any more."""
@@ -174,12 +173,12 @@ class Places:
         *mirrors, origin = self._all
         for place in mirrors:
             try:
-                return self._find_at(place, LIMITS.mirror_patience_s)
+                return self._find_at(place)
             except (ArchiveError, ConfigError) as error:
                 if self.is_cut:
-                    raise
+                    self.verify_read_on()
                 self._leave(place, error)
-        return self._find_at(origin, LIMITS.fetch_deadline_s)
+        return self._find_at(origin)
 
     def fetch(self, offset: int, size: int) -> Part:
         """Return a part of the archive.
@@ -190,7 +189,8 @@ class Places:
         started = time.monotonic()
         while True:
             with self._lock:
-                place, patience_s = self._places[0], self._patience_s
+                place = self._places[0]
+                patience_s = self._patience_with(place)
             try:
                 return Part(place.fetch(self.size, offset, size, self._ended, patience_s), place)
             except (ArchiveError, ConfigError) as error:
@@ -205,15 +205,16 @@ class Places:
         """Ask a place no more, as it gave what is not authentic; False: there is no other one."""
         return self._leave(place, ArchiveChangedError(f"{place.name} gives bytes that are not authentic"))
 
-    @property
-    def _patience_s(self) -> float:
-        """How long a place may be silent: not as long where there is another one to ask."""
-        return LIMITS.http_patience_s if len(self._places) == 1 else LIMITS.mirror_patience_s
-
-    def _find_at(self, place: Place, patience_s: float) -> Part:
-        file = place.find(self._ended, patience_s)
+    def _find_at(self, place: Place) -> Part:
+        file = place.find(self._ended, self._patience_with(place))
         self.size = file.size
         return Part(file.head, place)
+
+    def _patience_with(self, place: Place) -> float:
+        """Return how long a place may be silent: not as long where there is another one to ask."""
+        if not self.size:  # nothing was found yet: each is asked in turn, and the last one longer
+            return LIMITS.fetch_deadline_s if place is self._all[-1] else LIMITS.mirror_patience_s
+        return LIMITS.http_patience_s if len(self._places) == 1 else LIMITS.mirror_patience_s
 
     def _leave(self, place: Place, error: BinarySplitError) -> bool:
         """Go on with the next place, unless somebody has done so; False: there is none."""

@@ -125,8 +125,7 @@ class RangeClient:
             ArchiveUnreadableError: it has no such file, refuses it, or gives no parts of it.
         """
         head = _Part(LIMITS.http_block_bytes)
-        with self._open.cut_after(patience_s + LIMITS.http_read_timeout_s) as answered:
-            file = self._patiently(lambda: self._find(head, answered), patience_s, self._note)
+        file = self._patiently(lambda: self._find(head), patience_s, self._note)
         return replace(file, head=self._complete(file, 0, head, patience_s))
 
     def look(self, patience_s: float) -> Representation:
@@ -135,7 +134,7 @@ class RangeClient:
         Raises:
             ArchiveError: as `find`.
         """
-        return self._patiently(lambda: self._find(_Part(1), answered=lambda: None), patience_s)
+        return self._patiently(lambda: self._find(_Part(1)), patience_s)
 
     def fetch(self, file: Representation, offset: int, size: int, patience_s: float) -> bytearray:
         """Return a part of the file.
@@ -169,7 +168,7 @@ class RangeClient:
             note=note,
         )
 
-    def _find(self, head: _Part, answered: Callable[[], None]) -> Representation:
+    def _find(self, head: _Part) -> Representation:
         """Return the file, with as much of its first block as comes now."""
         file: Representation | None = None
         try:
@@ -182,7 +181,6 @@ class RangeClient:
                 part = parse_part(response)
                 part.verify_is(0, min(len(head.content), part.total) - 1)
                 file = Representation(part.total, parse_validator(response))
-                answered()
                 head.limit(part.total)
                 self._read(response, head)
         except PassingError:

@@ -19,7 +19,7 @@ from binary_split.transports.options import HttpOptions
 from binary_split.transports.web.block import Block, block_starts
 from binary_split.transports.web.http_pool import verify_url
 from binary_split.transports.web.parts_client import PartsClient, is_first_part_at
-from binary_split.transports.web.places import Part, Place, Places
+from binary_split.transports.web.places import Place, Places
 from binary_split.transports.web.ranges import RangeClient
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class HttpSource(SharedBytes):
     def __init__(self, places: Places, options: HttpOptions) -> None:
         self._places = places
         self._cache: BlockCache | None = None
+        self.found_at = ""
         self._doubted: set[int] = set()
         self._asked: set[int] = set()  # where the blocks begin that were asked for, held or not
         self._expected: set[int] | None = None  # where the blocks begin that will be read; None: nobody knows
@@ -58,7 +59,10 @@ class HttpSource(SharedBytes):
         self._lock = threading.Lock()
         self._blocks: OrderedDict[int, Block] = OrderedDict()  # the longest unused first
         try:
-            self._take_head(places.find(), options)
+            head = Block(0)
+            head.job = self._crew.submit(partial(self._find, head))
+            self._await(head.job)
+            self._take_head(head, options)
         except BaseException:
             self.close()
             raise
@@ -178,12 +182,17 @@ class HttpSource(SharedBytes):
             block.job = self._crew.submit(partial(self._fetch, block))
         return block
 
-    def _take_head(self, head: Part, options: HttpOptions) -> None:
+    def _find(self, head: Block) -> None:
+        found = self._places.find()
+        head.content, head.place = found.content, found.place
+
+    def _take_head(self, head: Block, options: HttpOptions) -> None:
         """Take the first block, which came when the archive was found, and what is kept of this archive."""
-        self.size, self.found_at = self._places.size, head.place.name
-        block = self._blocks[0] = Block(0)
-        block.content, block.place = head.content, head.place
-        block.is_kept = True  # as it comes each time, it need not be
+        self.size = self._places.size
+        self._blocks[0] = head
+        head.is_kept = True  # as it comes each time, it need not be
+        if head.place is not None:
+            self.found_at = head.place.name
         if options.cache is not None:
             from binary_split.transports.web.cache import open_cache
 
