@@ -11,6 +11,7 @@ import pytest
 
 from bed.breaking_proxy import BreakingProxy
 from bed.certs import Identity, make_authority, make_leaf
+from bed.lying_proxy import LyingProxy
 from bed.nginx import PrivateNginx
 from bed.registry import PrivateRegistry
 from bed.unavailable import Unavailable
@@ -105,6 +106,7 @@ CARRIERS = [
     "https",
     "broken-http",
     "broken-https",
+    "lying-http",
     "parts-https",
     "registry",
     "closed-registry",
@@ -138,6 +140,8 @@ def _make_carrier(request: pytest.FixtureRequest, name: str, folder: Path, opene
     port = nginx.tls_port if name.endswith("https") else nginx.port
     if name.startswith("broken"):
         port = opened.enter_context(BreakingProxy(port, seed=5, mean_bytes=700_000)).port
+    if name.startswith("lying"):
+        port = opened.enter_context(LyingProxy(port, seed=5)).port
     root: Path = request.getfixturevalue("root")
     if name.endswith("https"):
         options = HttpOptions(ca_file=request.getfixturevalue("ca_file"))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from bed.fault_server import packets_dropped
 from bed.nginx import PrivateNginx
 from bed.registry import PrivateRegistry
 from tests.archives import FRAGMENT
@@ -112,3 +115,24 @@ def test_the_settings_say_how_a_server_is_reached_to_the_doctor_too(
     assert ran.document["size_bytes"] == release.path.stat().st_size
     findings = cli.run("doctor", url, "--json").document["checks"]
     assert [each["verdict"] for each in findings if each["name"] == "archive"] == ["ok"]
+
+
+def test_interrupted_while_it_only_connects_it_ends_at_once(cli: CommandLine) -> None:
+    with packets_dropped() as port:
+        before = connecting_to(port)
+        with cli.running("inspect", f"http://127.0.0.1:{port}/x.age") as run:
+            deadline = time.monotonic() + 20
+            while connecting_to(port) == before:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            began = time.monotonic()
+            run.send_signal(signal.SIGINT)
+            run.communicate(timeout=20)
+        assert run.returncode == 130
+        assert time.monotonic() - began < 5  # a connection is waited for twice as long
+
+
+def connecting_to(port: int) -> int:
+    """Return how many have sent the first packet to a port of loopback, and had no answer (proc(5))."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(row[2] == f"0100007F:{port:04X}" and row[3] == "02" for row in rows)

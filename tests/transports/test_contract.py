@@ -1,8 +1,9 @@
 """What every transport promises, whatever it is and whatever its line does; each before a real server.
 
 A carrier is a place that archives come from: a file, the parts of one, nginx by http and by https, the same
-behind a line that breaks every connection off, the parts of one at nginx, and two registries of the
-Distribution project, one of which asks for a password.
+behind a line that breaks every connection off and behind a proxy that lies about lengths, the parts of one at
+nginx, and two registries of the Distribution project, one of which asks for a password. A server that gives
+no parts of a file is refused: test_http_source.py.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from itertools import islice
 from queue import Empty, SimpleQueue
@@ -121,13 +122,14 @@ class Crew:
                 self._jobs.put(None)  # the end of a thread, which waits for it
         job.wait()
 
-    def close(self) -> None:
-        """End the threads, when they have done what was given out."""
+    def close(self, timeout_s: float | None = None) -> None:
+        """End the threads, when they have done what was given out; who has not in this time ends later."""
+        until = None if timeout_s is None else time.monotonic() + timeout_s
         threads, self._threads = self._threads, []
         for _thread in threads:
             self._jobs.put(None)
         for thread in threads:
-            thread.join()
+            thread.join(None if until is None else max(0.0, until - time.monotonic()))
 
     def _work(self) -> None:
         while True:

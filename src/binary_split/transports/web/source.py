@@ -129,7 +129,7 @@ class HttpSource(SharedBytes):
         if not self.closed:
             with self._lock:  # nothing is given out to the crew after this
                 self._places.cut()
-            self._crew.close()
+            self._crew.close(LIMITS.http_beat_s)  # who is only connecting is not waited for
             self._places.close()
             if self._cache is not None:
                 self._cache.close()
