@@ -108,7 +108,7 @@ def _figures(usages: Usages, moved: Sequence[float]) -> Sequence[Figure]:
             f"{percent} of the bytes new: time, of a first unlock", compare(_HTTP_DELTA, _HTTP), at_most=0.2
         ),
         Figure.of("the same from a file", compare(_FILE_DELTA, _FILE)),
-        Figure.of("peak memory by URL", [_peak(usages)], unit="MiB"),
+        Figure.of("peak memory by URL", [_peak(usages)], unit="MiB", at_most=96),
     ]
 
 
