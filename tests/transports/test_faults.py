@@ -463,6 +463,8 @@ def log_in(host: str) -> None:
 
 # 30-32
 
+NOW = "Date: Wed, 21 Oct 2015 07:28:00 GMT"
+
 
 @pytest.mark.fault(30)
 @pytest.mark.parametrize("status", [401, 403, 404])
@@ -477,10 +479,19 @@ def test_a_refusal_is_told_at_once(remote: Remote, status: int) -> None:
 @pytest.mark.fault(31)
 @pytest.mark.parametrize(
     ("text", "asked_s"),
-    [("5", 5.0), ("1000000000", 20.0), ("9" * 400, 20.0), ("soon", None), ("-1", None), ("", None)],
+    [
+        ("5", 5.0),
+        ("1000000000", 20.0),
+        ("9" * 400, 20.0),
+        ("Wed, 21 Oct 2015 07:28:07 GMT", 7.0),
+        ("Wed, 21 Oct 2015 07:27:00 GMT", None),
+        ("soon", None),
+        ("-1", None),
+        ("", None),
+    ],
 )
 def test_retry_after_is_obeyed_and_capped(remote: Remote, text: str, asked_s: float | None) -> None:
-    server = remote.always(answer("429 Slow Down", f"Retry-After: {text}", "Connection: close"))
+    server = remote.always(answer("429 Slow Down", f"Retry-After: {text}", NOW, "Connection: close"))
     pauses = Pauses()
     with pytest.raises(ArchiveUnreachableError):
         remote.look(server.port, pauses)

@@ -11,7 +11,7 @@ from binary_split.doctor.certificate import describe_certificate, is_of_today
 from binary_split.doctor.facts import Facts
 from binary_split.doctor.finding import Judgement, SkippedError, bad, doubtful, good
 from binary_split.errors import BinarySplitError
-from binary_split.keyclient.waiting import parse_http_date
+from binary_split.http_dates import parse_http_date
 from binary_split.unlock.opening import read_beside
 
 _CURE = "Set the clock, such as with `timedatectl set-ntp true`; after a power loss it may be years behind."

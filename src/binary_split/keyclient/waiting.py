@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from binary_split.config import Limits
+from binary_split.http_dates import parse_retry_after
 from binary_split.keyclient.answer import Answer
 
 _ASKS_FOR_TIME = {429, 503}
-_SECONDS = re.compile(r"[0-9]{1,9}")
-_MORE_SECONDS = re.compile(r"[0-9]{10,}")
 
 
 class Deadline:
@@ -56,34 +53,3 @@ def wait_before_retry(attempt: int, answer: Answer | None, limits: Limits) -> fl
         return backoff
     asked = parse_retry_after(answer.header("Retry-After"), date=answer.header("Date"))
     return max(backoff, min(asked, limits.retry_after_cap_s))
-
-
-def parse_retry_after(value: str, *, date: str = "") -> float:
-    """Return the seconds that a ``Retry-After`` asks for; 0 where it makes no sense or lies in the past.
-
-    Args:
-        value: the header: seconds or an HTTP date.
-        date: the same answer's ``Date``, which a date is measured from: the service's clock agrees with
-            itself, while this machine's may be years off.
-    """
-    value = value.strip()
-    if _SECONDS.fullmatch(value):
-        return float(value)
-    if _MORE_SECONDS.fullmatch(value):
-        return float("inf")
-    until = parse_http_date(value)
-    if until is None:
-        return 0.0
-    now = parse_http_date(date) or datetime.now(UTC)
-    return max(0.0, (until - now).total_seconds())
-
-
-def parse_http_date(text: str) -> datetime | None:
-    """Return the moment that an HTTP date (RFC 9110, section 5.6.7) says, None where it is none."""
-    from email.utils import parsedate_to_datetime  # imports the socket module
-
-    try:
-        moment = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):  # malformed dates of every kind
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from binary_split.errors import ArchiveUnreadableError
+from binary_split.http_dates import parse_retry_after
 from binary_split.transports.web.http_pool import PassingError
 from binary_split.transports.web.proxy import HINT as PROXY_HINT
 
@@ -57,7 +58,9 @@ def verify_answered(response: BaseHTTPResponse) -> None:
         PassingError: it has no time.
     """
     if response.status in _PASSING:
-        raise PassingError(f"the server answers {response.status}", _retry_after_s(response))
+        asked = response.headers.get("Retry-After", "")
+        retry_after_s = parse_retry_after(asked, date=response.headers.get("Date", ""))
+        raise PassingError(f"the server answers {response.status}", retry_after_s)
 
 
 def verify_status(response: BaseHTTPResponse, url: str) -> None:
@@ -89,8 +92,3 @@ def parse_validator(response: BaseHTTPResponse) -> str:
     """Parse what tells one state of a file from another; empty where the server names nothing that does."""
     etag = response.headers.get("ETag", "")
     return etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified", "")
-
-
-def _retry_after_s(response: BaseHTTPResponse) -> float:
-    text = response.headers.get("Retry-After", "")
-    return float(text[:10]) if text.isascii() and text.isdigit() else 0.0  # more is for ever in any case
