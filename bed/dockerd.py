@@ -81,9 +81,7 @@ class PrivateDockerd(PrivateServer):
                 known.write_text(driver)
                 return
             processes.end_below(self.folder)
-        reason = self._last_words()
-        self.stop()
-        raise Unavailable("dockerd", f"did not start: {reason}")
+        raise self._did_not_start("dockerd")
 
     def crash(self) -> None:
         """Kill the engine as a power cut would; `start` brings it back with the same data."""

@@ -112,9 +112,7 @@ class PrivateNginx(PrivateServer):
         command = [_program(), "-p", str(self.folder), "-c", str(self.folder / "nginx.conf")]
         entering = self._far_end.entering_server() if self._far_end else []
         if not self._launch([*processes.ending_with_parent(), *entering, *command], pid.exists):
-            reason = self._last_words()
-            self.stop()
-            raise Unavailable("nginx", f"did not start: {reason}")
+            raise self._did_not_start("nginx")
 
     def sent_bytes(self, path: str) -> int:
         """Return how many bytes of a file were sent, over all requests."""

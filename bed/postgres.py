@@ -59,9 +59,7 @@ class PrivatePostgres(PrivateServer):
         for setting in ("listen_addresses=", "unix_socket_permissions=0700", *self._settings):
             command += ["-c", setting]
         if not self._launch(command, self._is_up, user=_user(), cwd=self.folder):
-            reason = self._last_words()
-            self.stop()
-            raise Unavailable("postgres", f"did not start: {reason}")
+            raise self._did_not_start("postgres")
 
     def end(self) -> None:
         """End the server at once: its data is removed anyway."""

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, ClassVar, Self
 
 from bed import processes
+from bed.unavailable import Unavailable
 
 _LOG_TAIL = 3
 _LOOK_S = 0.05
@@ -95,6 +96,12 @@ class PrivateServer(ABC):
             time.sleep(_LOOK_S)
         self.end()
         return False
+
+    def _did_not_start(self, name: str) -> Unavailable:
+        """Leave nothing behind, and return what is to be raised."""
+        reason = self._last_words()
+        self.stop()
+        return Unavailable(name, f"did not start: {reason}")
 
     def _last_words(self) -> str:
         lines = self.log.read_text(errors="replace").strip().splitlines() if self.log.exists() else []

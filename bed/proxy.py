@@ -56,9 +56,7 @@ class PrivateProxy(PrivateServer):
         (folder / "proxy.conf").write_text(text)
         command = [program, "-d", "-c", str(folder / "proxy.conf")]
         if not self._launch([*processes.ending_with_parent(), *command], lambda: is_listening(self.port)):
-            reason = self._last_words()
-            self.stop()
-            raise Unavailable("tinyproxy", f"did not start: {reason}")
+            raise self._did_not_start("tinyproxy")
 
     def passed(self) -> list[str]:
         """Return the first lines of what it was asked for."""

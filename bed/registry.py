@@ -70,9 +70,7 @@ class PrivateRegistry(PrivateServer):
         if not self._launch(
             [*processes.ending_with_parent(), *entering, *command], self._says_it_listens, env=environment
         ):
-            reason = self._last_words()
-            self.stop()
-            raise Unavailable("docker-registry", f"did not start: {reason}")
+            raise self._did_not_start("docker-registry")
 
     def _says_it_listens(self) -> bool:
         return b"listening on" in self.log.read_bytes()  # from here nobody reaches the far end

@@ -62,9 +62,7 @@ class PrivateSshd(PrivateServer):
         self._write_client()
         command = [program, "-D", "-e", "-f", str(folder / "sshd_config")]
         if not self._launch([*processes.ending_with_parent(), *command], lambda: is_listening(self.port)):
-            reason = self._last_words()
-            self.stop()
-            raise Unavailable("sshd", f"did not start: {reason}")
+            raise self._did_not_start("sshd")
 
     def end(self) -> None:
         """End the server; nobody listens at its port any more."""
