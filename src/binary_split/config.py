@@ -353,6 +353,18 @@ def path_setting(table: Mapping[str, Any], name: str, *, where: str = "setting")
     return Path(value) if value else None
 
 
+def flag_setting(table: Mapping[str, Any], name: str, *, default: bool, where: str = "setting") -> bool:
+    """Return a yes or no of a table, the default where it is not there.
+
+    Raises:
+        ConfigError: it is something else; names it by ``where``.
+    """
+    value = table.get(name, default)
+    if not isinstance(value, bool):
+        raise ConfigError(f"{where} {name} must be true or false")
+    return value
+
+
 def verify_known(where: str, table: Mapping[str, Any], known: set[str]) -> None:
     """Check that all that a table says is known.
 

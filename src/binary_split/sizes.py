@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from binary_split.errors import ConfigError
 
@@ -29,10 +30,7 @@ def parse_size(text: str) -> int:
     Raises:
         ConfigError: it is none.
     """
-    match = _SIZE.fullmatch(text)
-    if match is None:
-        raise ConfigError(f"not a size: {text[:40]!r}", hint="Write bytes, or 700M, 2G.")
-    return int(match[1]) * _FACTORS[match[2]]
+    return _parse(text, _SIZE, _FACTORS, "size", "Write bytes, or 700M, 2G.")
 
 
 def parse_rate(text: str) -> int:
@@ -41,10 +39,7 @@ def parse_rate(text: str) -> int:
     Raises:
         ConfigError: it is none.
     """
-    match = _RATE.fullmatch(text)
-    if match is None:
-        raise ConfigError(f"not a rate: {text[:40]!r}", hint="Write bytes a second, or 500k, 2M, 1G.")
-    return int(match[1]) * _RATE_FACTORS[match[2]]
+    return _parse(text, _RATE, _RATE_FACTORS, "rate", "Write bytes a second, or 500k, 2M, 1G.")
 
 
 def parse_duration(text: str) -> int:
@@ -53,12 +48,16 @@ def parse_duration(text: str) -> int:
     Raises:
         ConfigError: it is none.
     """
-    match = _DURATION.fullmatch(text)
-    if match is None:
-        raise ConfigError(f"not a time: {text[:40]!r}", hint="Write 90s, 30m, 6h or 2d.")
-    return int(match[1]) * _SECONDS[match[2]]
+    return _parse(text, _DURATION, _SECONDS, "time", "Write 90s, 30m, 6h or 2d.")
 
 
 def format_count(count: int, noun: str) -> str:
     """Return a number of things in words: ``1 image``, ``2 images``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _parse(text: str, form: re.Pattern[str], factors: Mapping[str, int], what: str, hint: str) -> int:
+    match = form.fullmatch(text)
+    if match is None:
+        raise ConfigError(f"not a {what}: {text[:40]!r}", hint=hint)
+    return int(match[1]) * factors[match[2]]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from binary_split.agent.media import find_newest
-from binary_split.config import LIMITS, path_setting, text_setting, verify_known
+from binary_split.config import LIMITS, flag_setting, path_setting, text_setting, verify_known
 from binary_split.errors import ArchiveNotConfiguredError, ArchiveUnreadableError, ConfigError
 from binary_split.model import is_tag
 from binary_split.transports import ArchiveLocation, parse_location
@@ -107,14 +107,11 @@ def parse_agent_settings(table: Mapping[str, Any], options: HttpOptions | None =
     autostart = table.get("autostart", [])
     if not isinstance(autostart, list) or not set(map(str, autostart)) <= set(archives):
         raise ConfigError("[agent] autostart must be a list of names of [agent.archives]")
-    resume = table.get("resume", True)
-    if not isinstance(resume, bool):
-        raise ConfigError("[agent] resume must be true or false")
     return AgentSettings(
         archives,
         default,
         tuple(map(str, autostart)),
-        resume,
+        flag_setting(table, "resume", default=True, where=_TABLE),
         path_setting(table, "token_file", where=_TABLE),
         _parse_names(table),
     )
@@ -135,9 +132,7 @@ def _parse_archive(name: str, row: object, options: HttpOptions) -> ArchiveChoic
     if version is not None and not is_tag(version):
         raise ConfigError(f"{where} version is none: {version[:80]!r}")
     ca_file = path_setting(table, "ca_file", where=where)
-    insecure_http = table.get("insecure_http", False)
-    if not isinstance(insecure_http, bool):
-        raise ConfigError(f"{where} insecure_http must be true or false")
+    insecure_http = flag_setting(table, "insecure_http", default=False, where=where)
     options = replace(options, ca_file=ca_file or options.ca_file, insecure_http=insecure_http)
     return ArchiveChoice(name, parse_location(path, options), version)
 

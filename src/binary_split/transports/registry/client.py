@@ -131,8 +131,9 @@ class Registry:
             return response.read(LIMITS.manifest_bytes + 1)
 
     def open_blob(self, digest: str, ended: threading.Event) -> RangeClient:
-        """Return what reads a blob, until the event is set."""
-        return RangeClient(f"{self.address}/blobs/{digest}", self.options, ended, self.access, self._open)
+        """Return what reads a blob, until the event is set, over the connections that are open."""
+        url = f"{self.address}/blobs/{digest}"
+        return RangeClient(url, self.options, ended, self.access, self._open, self._pools)
 
 
 def _scheme(reference: RegistryReference, options: HttpOptions) -> str:

@@ -64,13 +64,11 @@ def verify_answered(response: BaseHTTPResponse) -> None:
 
 
 def verify_status(response: BaseHTTPResponse, url: str) -> None:
-    """Check an answer that is no redirect.
+    """Check an answer that is no redirect, and does not put us off.
 
     Raises:
-        PassingError: the server has no time.
-        ArchiveUnreadableError: it refuses the file.
+        ArchiveUnreadableError: the server refuses the file.
     """
-    verify_answered(response)
     status = response.status
     if status not in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
         raise ArchiveUnreadableError(f"the server of {url} answers {status}", hint=_HINTS.get(status))

@@ -17,6 +17,7 @@ from binary_split.transports.web.address import Address
 from binary_split.transports.web.answers import parse_part, parse_validator
 from binary_split.transports.web.http_pool import Access, PassingError
 from binary_split.transports.web.open_sockets import OpenSockets
+from binary_split.transports.web.own_pools import OwnPools
 from binary_split.transports.web.pace import ReadingPace
 from binary_split.transports.web.patience import ask_patiently
 
@@ -72,6 +73,7 @@ class RangeClient:
         ended: once it is set nothing is waited for any more.
         access: opens the file's own origin, where not everybody may read it.
         opened: knows the sockets of the access, which are cut with those to the server; None: there are none.
+        pools: connections that are there already; None: there are none.
 
     Attributes:
         last_byte: when the server gave some last, in monotonic seconds; one that drips gives none.
@@ -87,9 +89,10 @@ class RangeClient:
         ended: threading.Event,
         access: Access | None = None,
         opened: OpenSockets | None = None,
+        pools: OwnPools | None = None,
     ) -> None:
         self._open = opened or OpenSockets()
-        self._address = Address(url, options, access, self._open)
+        self._address = Address(url, options, access, self._open, pools)
         self._note = options.note
         self._pace = ReadingPace(options.bytes_per_s)
         self._ended = ended
